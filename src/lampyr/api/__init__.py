@@ -1,0 +1,1 @@
+"""The Lambda API over HTTP, from botocore's service model."""

@@ -1,0 +1,1 @@
+"""The workers that execution environments can be placed on."""

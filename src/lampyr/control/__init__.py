@@ -1,0 +1,1 @@
+"""The use cases behind the control operations, one module per resource."""

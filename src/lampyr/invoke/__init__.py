@@ -1,0 +1,1 @@
+"""The invoke path: every invocation, from wherever, enters here."""

@@ -1,0 +1,1 @@
+"""The nouns of Lambda: frozen values without behaviour that waits."""

@@ -1,0 +1,98 @@
+"""A function and its versions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+LATEST: Final = "$LATEST"
+
+
+class FunctionKey(NamedTuple):
+    """Where a function lives. Two accounts or Regions never see each other's functions."""
+
+    account_id: str
+    region: str
+    name: str
+
+
+class State(StrEnum):
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"
+    FAILED = "Failed"
+
+
+class UpdateStatus(StrEnum):
+    SUCCESSFUL = "Successful"
+    FAILED = "Failed"
+    IN_PROGRESS = "InProgress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggingConfig:
+    log_format: str = "Text"
+    application_log_level: str | None = None
+    system_log_level: str | None = None
+    log_group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why a state is what it is: a sentence, and AWS's code for it."""
+
+    message: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionVersion:
+    """What one invocation runs: code and configuration. Immutable once published."""
+
+    key: FunctionKey
+    version: str = LATEST
+    deployment_id: str
+    """Changes with every change of code or configuration: environments of another are stale."""
+    revision_id: str
+    """AWS's RevisionId: changes with every change that GetFunction can show."""
+    last_modified: float
+    """Seconds since the epoch."""
+
+    role: str
+    package_type: str = "Zip"
+    runtime: str | None = None
+    handler: str | None = None
+    code_sha256: str
+    """Of the package as uploaded, base64, as AWS shows it."""
+    code_bytes: int
+    description: str = ""
+    timeout_seconds: int = 3
+    memory_mb: int = 128
+    tmp_mb: int = 512
+    architecture: str = "x86_64"
+    environment: Mapping[str, str] | None = None
+    logging: LoggingConfig
+    tracing_mode: str = "PassThrough"
+    tenant_isolation_mode: str | None = None
+
+    state: State = State.PENDING
+    state_reason: Reason | None = None
+    last_update_status: UpdateStatus = UpdateStatus.SUCCESSFUL
+    last_update_reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Function:
+    key: FunctionKey
+    latest: FunctionVersion
+    serving: FunctionVersion | None = None
+    """What `$LATEST` runs while an update of it is in progress or after one has failed."""
+    published: Mapping[str, FunctionVersion] = field(default_factory=dict)
+    last_version: int = 0
+    """The highest version number ever given out; numbers of deleted versions do not return."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    created: float
+    """Seconds since the epoch."""
+
+    def version(self, number: str) -> FunctionVersion | None:
+        return self.latest if number == LATEST else self.published.get(number)

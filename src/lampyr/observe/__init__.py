@@ -1,0 +1,1 @@
+"""What functions wrote and how they ran."""

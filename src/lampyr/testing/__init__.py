@@ -1,0 +1,1 @@
+"""A test kit for Lampyr and for those who extend it."""

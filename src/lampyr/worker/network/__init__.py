@@ -1,0 +1,1 @@
+"""How an execution environment reaches the outside, and nothing else."""

@@ -1,0 +1,1 @@
+"""The Runtime API, as the runtime inside an execution environment sees it."""

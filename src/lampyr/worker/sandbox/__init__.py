@@ -1,0 +1,1 @@
+"""What isolates an execution environment from its neighbours and from the host."""

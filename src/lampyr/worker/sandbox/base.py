@@ -1,0 +1,98 @@
+"""What isolates an execution environment from its neighbours and from the host."""
+
+import socket
+from asyncio import Future
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Egress(StrEnum):
+    """What a function may reach beyond its own sandbox."""
+
+    INTERNET = "internet"
+    """The internet, DNS, and Lampyr's endpoint; never the host's own services."""
+    ENDPOINT = "endpoint"
+    """Lampyr's endpoint alone."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    environment_id: str
+    argv: tuple[str, ...]
+    """The first is an absolute path inside the sandbox."""
+    variables: Mapping[str, str]
+    """The whole environment of the process; nothing is added and nothing inherited."""
+    mounts: Mapping[str, str]
+    """Target inside → directory on the host, all read-only: `/var/task`, `/var/runtime`, …"""
+    layers: tuple[str, ...] = ()
+    """Directories on the host that make up `/opt`; a later one wins."""
+    memory_mb: int
+    tmp_mb: int
+    cwd: str = "/var/task"
+    rlimits: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How the first process of a sandbox ended, and with it all the others."""
+
+    code: int | None = None
+    signal: int | None = None
+    out_of_memory: bool = False
+
+
+class Sandbox(Protocol):
+    """A running sandbox. Every method may be called again after it has taken effect.
+
+    `runtime_api` listens on 127.0.0.1:9001 and `endpoint`, when there is one, on 127.0.0.1:ENDPOINT_PORT, both
+    inside the sandbox's own network: whoever connects is in this sandbox and nowhere else.
+    `output` reads what the processes write to stdout and stderr; `telemetry` what they write to
+    the descriptor that `_LAMBDA_TELEMETRY_LOG_FD` names. Both are non-blocking, and the caller
+    of `SandboxDriver.start` owns (and closes) all four.
+    """
+
+    runtime_api: socket.socket
+    endpoint: socket.socket | None
+    output: int
+    telemetry: int
+    exited: "Future[Exit]"
+    """Done once every process is gone."""
+
+    def begin_invoke_phase(self) -> None:
+        """Init is over: from now on the CPU share is that of the memory size."""
+        ...
+
+    def freeze(self) -> None: ...
+
+    def thaw(self) -> None: ...
+
+    def memory_bytes(self) -> int:
+        """What the processes use now, without page cache and without `/tmp`."""
+        ...
+
+    async def stop(self, grace_seconds: float = 0.0) -> None:
+        """SIGTERM, `grace_seconds`, SIGKILL to every process; then free what they held."""
+        ...
+
+
+class SandboxDriver(Protocol):
+    name: str
+
+    async def open(self) -> None:
+        """Start the helpers and remove what a dead predecessor left behind."""
+        ...
+
+    async def start(self, spec: SandboxSpec) -> Sandbox:
+        """Raise `SandboxError` when the host cannot start it."""
+        ...
+
+    async def close(self) -> None:
+        """Stop every sandbox; leave nothing behind."""
+        ...
+
+
+class SandboxError(Exception):
+    """The host could not start a sandbox; the message says what to mend."""
