@@ -1,12 +1,28 @@
-"""HTTP/1.1 for servers: what a connection received, and what it answers."""
+"""HTTP/1.1 for servers, on httptools: one connection, the requests it received, its answers.
 
+Both doors of Lampyr stand on it: the API that callers use and the Runtime API inside each
+execution environment. An ASGI server would do for the first only: it drops the request trailers
+that carry a streamed response's error, and costs twice as much a request (`docs/adr/0008`).
+"""
+
+import asyncio
 from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final, Protocol
+
+import httptools
+
+HEADER_BYTES_MAX: Final = 64 * 1024
+DISCARD_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Of a body over its limit this much is read and forgotten, so that the client gets its answer."""
+
+_REASONS: Final = {int(s): f"HTTP/1.1 {int(s)} {s.phrase}\r\n" for s in HTTPStatus}
 
 
 class Request:
     """One request. `path` is as sent (percent-encoded) and without the query."""
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "path", "query", "trailers")
+    __slots__ = ("body", "headers", "keep_alive", "method", "path", "query", "too_large", "trailers")
 
     def __init__(self, method: str, path: str, query: str, headers: dict[str, str]) -> None:
         self.method = method
@@ -17,10 +33,12 @@ class Request:
         self.body = b""
         self.trailers: dict[str, str] = {}
         self.keep_alive = True
+        self.too_large = False
+        """The body was over its limit and has been dropped."""
 
 
 class Response:
-    """One answer. `content-length`, `date` and `connection` are the connection's to add."""
+    """One answer. `content-length` and `connection` are the connection's to add."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -30,3 +48,164 @@ class Response:
         self.status = status
         self.headers = headers
         self.body = body
+
+
+class Writer(Protocol):
+    def __call__(self, data: bytes, /) -> object: ...
+
+
+def encode(response: Response, *, keep_alive: bool = True, head_only: bool = False) -> bytes:
+    """The bytes of an answer; 1xx, 204 and 304 have no body and say nothing of its length."""
+    status, body = response.status, response.body
+    lines = [_REASONS.get(status) or f"HTTP/1.1 {status} \r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in response.headers]
+    if status >= 200 and status not in {204, 304}:  # noqa: PLR2004 - HTTP's own numbers
+        lines.append(f"content-length: {len(body)}\r\n")
+    lines.append("\r\n" if keep_alive else "connection: close\r\n\r\n")
+    head = "".join(lines).encode("latin-1")
+    return head if head_only else head + body
+
+
+class Connection(asyncio.Protocol):
+    """Parses what a peer sends and calls `received` for each request, in order.
+
+    The subclass answers with `write`, in the same order. A peer that breaks the protocol, or
+    sends more header than `HEADER_BYTES_MAX`, is answered 400 or 431 and cut off.
+    """
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._header_bytes = 0
+        self._request: Request | None = None
+        self._parts: list[bytes] = []
+        self._body_bytes = 0
+        self._body_limit = 0
+        self._writable: asyncio.Future[None] | None = None
+
+    # For the subclass -------------------------------------------------------------------
+
+    def received(self, request: Request) -> None:
+        """A whole request is here (its body too, unless `request.too_large`)."""
+        raise NotImplementedError
+
+    def body_limit(self, method: str, path: str) -> int:
+        """How many bytes of body this request may have."""
+        raise NotImplementedError
+
+    def closed(self) -> None:
+        """The peer is gone."""
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    async def drained(self) -> None:
+        """Wait until the peer has read enough of what was written."""
+        if self._writable is not None:
+            await self._writable
+
+    @property
+    def receiving(self) -> bool:
+        """Part of a request is here, and more is to come."""
+        return self._request is not None or bool(self._url)
+
+    # asyncio.Protocol -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self.resume_writing()
+        self.closed()
+
+    def pause_writing(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None:
+            if not self._writable.done():
+                self._writable.set_result(None)
+            self._writable = None
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(400, "upgrade is not supported")
+        except httptools.HttpParserError as error:
+            # What a callback raised arrives as the context of the parser's own error.
+            status = error.__context__
+            if isinstance(status, _TooMuchError):
+                self._refuse(status.status, str(status))
+            elif status is not None and not isinstance(status, httptools.HttpParserError):
+                raise status from None
+            else:
+                self._refuse(400, "malformed HTTP request")
+
+    # httptools --------------------------------------------------------------------------
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._count_header(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_header(len(name) + len(value))
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        target = self._headers if self._request is None else self._request.trailers
+        target[key] = f"{target[key]},{text}" if key in target else text
+
+    def on_headers_complete(self) -> None:
+        path, _, query = self._url.decode("latin-1").partition("?")
+        method = self._parser.get_method().decode("latin-1")
+        self._request = Request(method, path, query, self._headers)
+        self._request.keep_alive = self._parser.should_keep_alive()
+        self._body_limit = self.body_limit(method, path)
+        if self._headers.get("expect", "").lower() == "100-continue":
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes <= self._body_limit:
+            self._parts.append(body)
+        elif self._body_bytes > DISCARD_BYTES_MAX:
+            raise _TooMuchError(413, "request body too large")
+        else:
+            self._parts.clear()
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        assert request is not None  # noqa: S101 - narrows the type
+        parts = self._parts
+        if self._body_bytes > self._body_limit:
+            request.too_large = True
+        elif parts:
+            request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._url, self._headers, self._request = b"", {}, None
+        self._header_bytes = self._body_bytes = 0
+        self._parts = []
+        self.received(request)
+
+    def _count_header(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > HEADER_BYTES_MAX:
+            raise _TooMuchError(431, "request header fields too large")
+
+    def _refuse(self, status: int, message: str) -> None:
+        headers = (("content-type", "text/plain"),)
+        self.write(encode(Response(status, headers, message.encode()), keep_alive=False))
+        self.close()
+
+
+class _TooMuchError(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status

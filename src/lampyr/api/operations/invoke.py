@@ -1,0 +1,96 @@
+"""Invoke: run a function and wait for what it returns.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from lampyr.arn import function_reference
+from lampyr.errors import (
+    InvalidParameterValueException,
+    InvalidRequestContentException,
+    NotServedError,
+    ResourceNotFoundException,
+)
+from lampyr.invoke.rules import resolve
+from lampyr.model.function import FunctionKey
+from lampyr.model.invocation import Invocation, InvocationType
+
+if TYPE_CHECKING:
+    from lampyr.api.call import Call
+
+LARGE_JSON_BYTES: Final = 256 * 1024
+"""From here on JSON is checked on a thread, so that other callers do not wait for it."""
+CLIENT_CONTEXT_BYTES_MAX: Final = 3_583
+
+
+async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    kind = request.get("InvocationType", "RequestResponse")
+    if "DurableExecutionName" in request:
+        raise NotServedError("Lampyr does not serve durable executions yet")
+    if kind == InvocationType.EVENT:
+        raise NotServedError("Lampyr does not serve asynchronous invocation (Event) yet")
+    services = call.services
+    reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
+    key: FunctionKey = reference.key
+    function = await services.store.functions.get(key)
+    if function is None:
+        raise ResourceNotFoundException(f"Function not found: {reference.arn}")
+    version = resolve(function, reference.qualifier, reference.unqualified_arn)
+    if kind == InvocationType.DRY_RUN:
+        return {"StatusCode": 204}
+    payload = request.get("Payload") or b"{}"
+    await _check_json(payload)
+    result = await services.invoker.invoke(
+        version,
+        Invocation(
+            request_id=call.request_id,
+            payload=payload,
+            invoked_arn=reference.arn,
+            client_context=_client_context(request.get("ClientContext")),
+            trace_header=call.trace_header,
+            tenant_id=request.get("TenantId"),
+            wants_log_tail=request.get("LogType") == "Tail",
+        ),
+    )
+    answer: dict[str, Any] = {
+        "StatusCode": 200,
+        "ExecutedVersion": result.executed_version,
+        "Payload": result.payload,
+    }
+    if result.function_error is not None:
+        answer["FunctionError"] = result.function_error
+    if result.log_tail:
+        answer["LogResult"] = base64.b64encode(result.log_tail).decode()
+    return answer
+
+
+async def _check_json(payload: bytes) -> None:
+    try:
+        if len(payload) < LARGE_JSON_BYTES:
+            json.loads(payload)
+        else:
+            await asyncio.to_thread(json.loads, payload)
+    except (ValueError, RecursionError) as error:
+        message = f"Could not parse request body into json: Could not parse payload into json: {error}"
+        raise InvalidRequestContentException(message) from error
+
+
+def _client_context(value: str | None) -> str | None:
+    """The JSON inside the base64 of X-Amz-Client-Context, fit to be a header again."""
+    if value is None:
+        return None
+    if len(value) > CLIENT_CONTEXT_BYTES_MAX:
+        raise InvalidParameterValueException(
+            f"Client context must be no more than {CLIENT_CONTEXT_BYTES_MAX} bytes when base64-encoded"
+        )
+    try:
+        return json.dumps(json.loads(base64.b64decode(value, validate=True)))
+    except (ValueError, binascii.Error) as error:
+        raise InvalidRequestContentException("Client context must be a valid Base64-encoded JSON object.") from error

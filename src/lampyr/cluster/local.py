@@ -1,0 +1,22 @@
+"""A cluster of one: the worker lives in this process."""
+
+from lampyr.model.function import FunctionVersion, Reason
+from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.worker.outcomes import Failure
+from lampyr.worker.worker import Worker
+
+
+class LocalCluster:
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    async def prepare(self, version: FunctionVersion) -> Reason | None:
+        return await self._worker.prepare(version)
+
+    async def start(
+        self, version: FunctionVersion, tenant_id: str | None, *, init_seconds: float
+    ) -> ExecutionEnvironment | Failure:
+        return await self._worker.start(version, tenant_id, init_seconds=init_seconds)
+
+    async def stop(self, environment: ExecutionEnvironment) -> None:
+        await self._worker.stop(environment)

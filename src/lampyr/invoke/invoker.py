@@ -1,0 +1,87 @@
+"""The one door to running a function: every invocation, from wherever, comes through here."""
+
+import logging
+from collections import Counter
+
+from lampyr.clock import Clock
+from lampyr.errors import ServiceException
+from lampyr.invoke.pool import EnvironmentPool
+from lampyr.invoke.rules import admit, check_tenant
+from lampyr.limits import Limits
+from lampyr.model.function import FunctionVersion
+from lampyr.model.invocation import Invocation, InvokeResult
+from lampyr.worker import outcomes
+from lampyr.worker.code import CodeMissingError
+from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.worker.outcomes import Failure
+from lampyr.worker.runtimes import RuntimeMissingError
+from lampyr.worker.sandbox.base import SandboxError
+
+log = logging.getLogger(__name__)
+
+
+class Invoker:
+    def __init__(self, pool: EnvironmentPool, clock: Clock, limits: Limits) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._limits = limits
+        self._in_flight: Counter[tuple[str, str]] = Counter()
+
+    def in_flight(self, account_id: str, region: str) -> int:
+        return self._in_flight[account_id, region]
+
+    async def invoke(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
+        """Run `invocation` on `version`; raise a `ServiceError` where Lambda would refuse to."""
+        check_tenant(version, invocation.tenant_id)
+        account = (version.key.account_id, version.key.region)
+        admit(self._in_flight[account], self._limits.concurrent_executions)
+        self._in_flight[account] += 1
+        try:
+            environment = self._pool.take(version, invocation.tenant_id)
+            if environment is None:
+                return await self._run_cold(version, invocation)
+            now = self._clock.monotonic()
+            return await environment.invoke(
+                invocation, started=now, deadline=now + version.timeout_seconds
+            )
+        finally:
+            self._in_flight[account] -= 1
+
+    async def _run_cold(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
+        """Wait for an environment; when its Init failed, try once more within the timeout.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+        """
+        try:
+            got = await self._pool.wait(version, invocation.tenant_id)
+            started = self._clock.monotonic()
+            if isinstance(got, Failure):
+                timeout = float(version.timeout_seconds)
+                got = await self._pool.again(version, invocation.tenant_id, timeout)
+        except (SandboxError, RuntimeMissingError, CodeMissingError) as error:
+            log.exception("environment did not start", extra={"function": version.key.name})
+            raise ServiceException(f"Lampyr could not start the function: {error}") from error
+        if isinstance(got, Failure):
+            return _init_failed(version, invocation, got)
+        return await self._run(got, version, invocation, started)
+
+    async def _run(
+        self,
+        environment: ExecutionEnvironment,
+        version: FunctionVersion,
+        invocation: Invocation,
+        started: float,
+    ) -> InvokeResult:
+        return await environment.invoke(
+            invocation, started=started, deadline=started + version.timeout_seconds
+        )
+
+
+def _init_failed(
+    version: FunctionVersion, invocation: Invocation, failure: Failure
+) -> InvokeResult:
+    if failure.status == "timeout":
+        failure = outcomes.timed_out(invocation.request_id, float(version.timeout_seconds))
+    return InvokeResult(
+        executed_version=version.version, payload=failure.payload, function_error="Unhandled"
+    )

@@ -1,0 +1,274 @@
+"""One execution environment: where a caller's invocation meets the runtime that serves it.
+
+Two parties come to this object:
+
+* from above, `invoke()` hands over an invocation and gives the caller a future of its result;
+* from below, the Runtime API calls `next()` for work and `respond()` with the outcome.
+
+Nothing here awaits between looking at `state` and changing it, so no lock is needed. `advance` is
+the one place that writes `state`.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+from lampyr.clock import Clock
+from lampyr.limits import Limits
+from lampyr.model.function import FunctionVersion
+from lampyr.model.invocation import Invocation, InvokeResult
+from lampyr.worker import outcomes
+from lampyr.worker.log import EnvironmentLog
+from lampyr.worker.outcomes import Failure
+from lampyr.worker.sandbox.base import Exit, Sandbox
+from lampyr.worker.states import OVER, Event, IllegalTransitionError, State, step
+
+LAST_WORDS_SECONDS: Final = 0.1
+"""How long what an ended runtime had sent before may take to be read."""
+MEMORY_SAMPLE_SECONDS: Final = 0.1
+
+
+class UnknownRequestIdError(Exception):
+    """A response to an invocation that this environment is not running (any more)."""
+
+
+class ResponseTooLargeError(Exception):
+    """The response is over the limit; the caller has been told, the environment goes on."""
+
+
+class Peer(Protocol):
+    """A connection of the runtime that waits in `next`."""
+
+    def deliver(self, invocation: Invocation, deadline_ms: int) -> None:
+        """Answer `next` with an invocation; `deadline_ms` is since the epoch."""
+        ...
+
+
+class Owner(Protocol):
+    """Whoever an environment belongs to while nobody invokes it: the pool."""
+
+    def idle(self, environment: "ExecutionEnvironment") -> None:
+        """It can take an invocation. Called once after each invocation that it survived."""
+        ...
+
+    def over(self, environment: "ExecutionEnvironment") -> None:
+        """It takes no more work. Called once; whoever hears this stops it."""
+        ...
+
+
+class ExecutionEnvironment:
+    def __init__(
+        self,
+        *,
+        environment_id: str,
+        version: FunctionVersion,
+        tenant_id: str | None,
+        sandbox: Sandbox,
+        log: EnvironmentLog,
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self.id = environment_id
+        self.version = version
+        self.tenant_id = tenant_id
+        self.state = State.CREATED
+        self.owner: Owner | None = None
+        self.frozen = False
+        self.sandbox = sandbox
+        self.log = log
+        self._clock = clock
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._created = clock.monotonic()
+        self._init: asyncio.Future[Failure | None] = self._loop.create_future()
+        self._peer: Peer | None = None
+        self._invocation: Invocation | None = None
+        self._result: asyncio.Future[InvokeResult] | None = None
+        self._started = 0.0
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._memory_peak = 0
+        self._memory_sampled = 0.0
+        self.advance(Event.START)
+
+    # From above ------------------------------------------------------------------------
+
+    async def initialized(self, seconds: float) -> Failure | None:
+        """Wait for the Init phase, at most `seconds`; how it failed, or None when it went well."""
+        timer = self._loop.call_later(seconds, self._init_timed_out, seconds)
+        try:
+            return await self._init
+        finally:
+            timer.cancel()
+
+    def invoke(
+        self, invocation: Invocation, *, started: float, deadline: float
+    ) -> "asyncio.Future[InvokeResult]":
+        """Run one invocation; a function that fails is an outcome, not an exception.
+
+        `started` and `deadline` are monotonic seconds; `started` lies before now when the
+        invocation had to wait for a second Init, whose time counts as the function's own.
+        """
+        self.advance(Event.INVOKE)
+        if self.frozen:
+            self.frozen = False
+            self.sandbox.thaw()
+        peer, self._peer = self._peer, None
+        assert peer is not None  # noqa: S101 - READY means that the runtime waits
+        self._invocation, self._started, self._deadline = invocation, started, deadline
+        result: asyncio.Future[InvokeResult] = self._loop.create_future()
+        self._result = result
+        self.log.begin(invocation)
+        now = self._clock.monotonic()
+        peer.deliver(invocation, int((self._clock.now() + deadline - now) * 1000))
+        if self._timer is None:
+            self._timer = self._loop.call_later(max(0.0, deadline - now), self._check_deadline)
+        return result
+
+    def freeze(self) -> None:
+        """Stop the clock of every process inside until the next invocation."""
+        if self.state is State.READY and not self.frozen:
+            self.frozen = True
+            self.sandbox.freeze()
+
+    async def stop(self, grace_seconds: float = 0.0) -> None:
+        """End every process; what was being invoked is answered as a failure of the platform."""
+        if self.state is State.STOPPED:
+            return
+        if self.state not in OVER:
+            self._over(Event.SHUTDOWN, outcomes.platform_failed(self._id(), "shut down"))
+        if self.frozen:
+            self.frozen = False
+            self.sandbox.thaw()
+        await self.sandbox.stop(grace_seconds)
+        self.log.close()
+        if self.state is State.SHUTDOWN:
+            self.advance(Event.STOPPED)
+
+    # From below ------------------------------------------------------------------------
+
+    def next(self, peer: Peer) -> None:
+        """The runtime asks for work; it gets it through `peer.deliver`, now or later."""
+        match self.state:
+            case State.READY:
+                self._peer = peer  # It connected anew: only one connection can wait.
+            case State.INIT:
+                self._peer = peer
+                self.advance(Event.INIT_DONE)
+                self._init_done()
+            case State.SETTLING:
+                self._peer = peer
+                self.advance(Event.IDLE)
+                if self.owner is not None:
+                    self.owner.idle(self)
+            case _:
+                raise IllegalTransitionError(self.state, Event.IDLE)
+
+    def peer_lost(self, peer: Peer) -> None:
+        if self._peer is peer and self.state is not State.READY:
+            self._peer = None
+
+    def respond(self, request_id: str, payload: bytes, *, failed: bool = False) -> None:
+        """The function's answer, or with `failed` its error, both as JSON."""
+        if self._invocation is None or self._invocation.request_id != request_id:
+            raise UnknownRequestIdError(request_id)
+        if self.state is not State.INVOKE:
+            raise IllegalTransitionError(self.state, Event.RESPONSE)
+        self.advance(Event.RESPONSE)
+        if len(payload) > self._limits.payload_bytes_response + 100:
+            self._finish(outcomes.response_too_large(), None, "Unhandled")
+            raise ResponseTooLargeError
+        self._finish(None, payload, "Unhandled" if failed else None)
+
+    def init_error(self, failure: Failure) -> None:
+        """The runtime could not load the function; it will exit."""
+        if self.state is not State.INIT:
+            raise IllegalTransitionError(self.state, Event.FAULT)
+        self._over(Event.FAULT, failure)
+
+    def restore_next(self) -> None:
+        """The runtime is ready for its snapshot; it is restored at once, being its own."""
+        if self.state is not State.INIT:
+            raise IllegalTransitionError(self.state, Event.INIT_DONE)
+
+    def exited(self, end: Exit) -> None:
+        """Every process is gone."""
+        self.log.drain()
+        if self.state not in OVER:
+            self._over(Event.FAULT, outcomes.exited(self._id(), end))
+
+    # The state -------------------------------------------------------------------------
+
+    def advance(self, event: Event) -> None:
+        """The one place that writes `state`."""
+        self.state = step(self.state, event)
+
+    def _init_done(self) -> None:
+        seconds = self._clock.monotonic() - self._created
+        self.sandbox.begin_invoke_phase()
+        self.log.init_done(seconds)
+        if not self._init.done():
+            self._init.set_result(None)
+
+    def _init_timed_out(self, seconds: float) -> None:
+        if self.state is State.INIT:
+            self._over(Event.FAULT, outcomes.timed_out(self._id(), seconds))
+
+    def _check_deadline(self) -> None:
+        """One timer serves many invocations: it looks again when the next deadline is later."""
+        self._timer = None
+        if self.state is not State.INVOKE:
+            return
+        left = self._deadline - self._clock.monotonic()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._check_deadline)
+            return
+        timeout = float(self.version.timeout_seconds)
+        self._over(Event.FAULT, outcomes.timed_out(self._id(), timeout))
+
+    def _over(self, event: Event, failure: Failure) -> None:
+        """End of this environment: whoever waits for it hears why."""
+        before = self.state
+        self.advance(event)
+        if self._timer is not None:
+            self._timer.cancel()
+        if before is State.INIT:
+            self.log.init_failed(self._clock.monotonic() - self._created, failure)
+        if before is State.INVOKE:
+            self._finish(failure, None, "Unhandled")
+        if not self._init.done():
+            self._init.set_result(failure)
+        if self.owner is not None:
+            self.owner.over(self)
+
+    def _finish(
+        self, failure: Failure | None, payload: bytes | None, function_error: str | None
+    ) -> None:
+        invocation, result = self._invocation, self._result
+        self._invocation = self._result = None
+        assert invocation is not None  # noqa: S101 - only called while one is in progress
+        assert result is not None  # noqa: S101 - set together with the invocation
+        now = self._clock.monotonic()
+        if now - self._memory_sampled > MEMORY_SAMPLE_SECONDS:
+            self.sample_memory(now)
+        tail = self.log.finish(
+            seconds=now - self._started, memory_bytes=self._memory_peak, failure=failure
+        )
+        if payload is None:
+            payload = failure.payload if failure is not None else b""
+        if not result.done():
+            result.set_result(
+                InvokeResult(
+                    executed_version=self.version.version,
+                    payload=payload,
+                    function_error=function_error,
+                    log_tail=tail,
+                )
+            )
+
+    def sample_memory(self, now: float) -> None:
+        self._memory_sampled = now
+        if self.state not in OVER or self._memory_peak == 0:
+            self._memory_peak = max(self._memory_peak, self.sandbox.memory_bytes())
+
+    def _id(self) -> str:
+        return self._invocation.request_id if self._invocation is not None else self.id

@@ -1,0 +1,90 @@
+"""What a caller is told when a function did not answer: AWS's error types and sentences.
+
+https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+"""
+
+import json
+import signal
+from dataclasses import dataclass
+from typing import Final
+
+from lampyr.worker.sandbox.base import Exit
+
+RESPONSE_BYTES_TEXT: Final = 6_291_556
+"""What AWS names as the largest response: 6 MB and the 100 bytes of its own envelope."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an Init or an invocation failed: what the caller gets, and what REPORT says."""
+
+    error_type: str
+    payload: bytes
+    status: str = "error"
+
+
+def _failure(
+    error_type: str, message: str, *, status: str = "error", reported: str | None = None
+) -> Failure:
+    body = {"errorType": error_type, "errorMessage": message}
+    return Failure(
+        error_type=reported or error_type, payload=json.dumps(body).encode(), status=status
+    )
+
+
+def timed_out(request_id: str, timeout_seconds: float) -> Failure:
+    message = f"RequestId: {request_id} Error: Task timed out after {timeout_seconds:.2f} seconds"
+    return _failure("Sandbox.Timedout", message, status="timeout")
+
+
+def exited(request_id: str, end: Exit) -> Failure:
+    """The runtime's process ended where it should have answered."""
+    reported = "Runtime.OutOfMemory" if end.out_of_memory else None
+    message = f"RequestId: {request_id} Error: {describe_exit(end)}"
+    return _failure("Runtime.ExitError", message, reported=reported)
+
+
+def describe_exit(end: Exit) -> str:
+    if end.out_of_memory:
+        return "Runtime exited with error: signal: killed"
+    if end.signal is not None:
+        return f"Runtime exited with error: signal: {_signal_name(end.signal)}"
+    if end.code:
+        return f"Runtime exited with error: exit status {end.code}"
+    return "Runtime exited without providing a reason"
+
+
+def response_too_large() -> Failure:
+    message = (
+        "Response payload size exceeded maximum allowed payload size "
+        f"({RESPONSE_BYTES_TEXT} bytes)."
+    )
+    return _failure("Function.ResponseSizeTooLarge", message)
+
+
+def platform_failed(request_id: str, why: str) -> Failure:
+    """The sandbox broke, not the function; the caller's answer says so."""
+    return _failure("Sandbox.Failure", f"RequestId: {request_id} Error: {why}")
+
+
+def _signal_name(number: int) -> str:
+    """Signals as Go's `ProcessState` spells them, which is what AWS shows."""
+    known = {
+        signal.SIGKILL: "killed",
+        signal.SIGSEGV: "segmentation fault",
+        signal.SIGABRT: "aborted",
+        signal.SIGTERM: "terminated",
+        signal.SIGBUS: "bus error",
+        signal.SIGFPE: "floating point exception",
+        signal.SIGILL: "illegal instruction",
+        signal.SIGINT: "interrupt",
+        signal.SIGHUP: "hangup",
+        signal.SIGQUIT: "quit",
+        signal.SIGPIPE: "broken pipe",
+        signal.SIGSYS: "bad system call",
+        signal.SIGTRAP: "trace/breakpoint trap",
+    }
+    try:
+        return known.get(signal.Signals(number), f"signal {number}")
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,150 @@
+"""The Runtime API of one execution environment, over one connection of its runtime.
+
+The listening socket lies inside the sandbox's own network, so whoever connects is in this
+environment: there is no id in the path to guess. Answers are made here, byte for byte, because
+this is the warm path.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Final
+
+from lampyr.http1 import Connection, Request, Response, encode
+from lampyr.limits import MIB
+from lampyr.model.invocation import Invocation
+from lampyr.worker.environment import (
+    ExecutionEnvironment,
+    ResponseTooLargeError,
+    UnknownRequestIdError,
+)
+from lampyr.worker.outcomes import RESPONSE_BYTES_TEXT, Failure
+from lampyr.worker.states import IllegalTransitionError
+
+PREFIX: Final = "/2018-06-01/runtime/"
+NEXT: Final = f"{PREFIX}invocation/next"
+INVOCATION: Final = f"{PREFIX}invocation/"
+BODY_BYTES_MAX: Final = 6 * MIB + 64 * 1024
+"""A response over the limit is told apart by its length, so a little more is read."""
+
+_JSON: Final = (("content-type", "application/json"),)
+_ACCEPTED: Final = encode(Response(202, _JSON, b'{"status":"OK"}\n'))
+_ERROR_TYPE_BYTES_MAX: Final = 256
+
+
+def _error(status: int, error_type: str, message: str) -> bytes:
+    body = json.dumps({"errorMessage": message, "errorType": error_type}).encode()
+    return encode(Response(status, _JSON, body))
+
+
+class RuntimeConnection(Connection):
+    def __init__(
+        self,
+        environment: ExecutionEnvironment,
+        *,
+        arrived: Callable[["RuntimeConnection"], None],
+        left: Callable[["RuntimeConnection"], None],
+    ) -> None:
+        super().__init__()
+        self._environment = environment
+        self._left = left
+        arrived(self)
+
+    def body_limit(self, method: str, path: str) -> int:  # noqa: ARG002 - one limit for all
+        return BODY_BYTES_MAX
+
+    def closed(self) -> None:
+        self._environment.peer_lost(self)
+        self._left(self)
+
+    def deliver(self, invocation: Invocation, deadline_ms: int) -> None:
+        lines = [
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+            f"Lambda-Runtime-Aws-Request-Id: {invocation.request_id}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {deadline_ms}\r\n"
+            f"Lambda-Runtime-Invoked-Function-Arn: {invocation.invoked_arn}\r\n"
+            f"Lambda-Runtime-Trace-Id: {invocation.trace_header}\r\n"
+        ]
+        if invocation.client_context is not None:
+            lines.append(f"Lambda-Runtime-Client-Context: {invocation.client_context}\r\n")
+        if invocation.cognito_identity is not None:
+            lines.append(f"Lambda-Runtime-Cognito-Identity: {invocation.cognito_identity}\r\n")
+        if invocation.tenant_id is not None:
+            lines.append(f"Lambda-Runtime-Aws-Tenant-Id: {invocation.tenant_id}\r\n")
+        lines.append(f"content-length: {len(invocation.payload)}\r\n\r\n")
+        self.write("".join(lines).encode() + invocation.payload)
+
+    def received(self, request: Request) -> None:
+        path, method = request.path, request.method
+        try:
+            if path == NEXT and method == "GET":
+                self._environment.next(self)
+            elif path.startswith(INVOCATION) and method == "POST":
+                self._answer(request, path[len(INVOCATION) :])
+            elif path == f"{PREFIX}init/error" and method == "POST":
+                self._init_error(request)
+            elif path == f"{PREFIX}restore/next" and method == "GET":
+                self._environment.restore_next()
+                self.write(encode(Response(200)))
+            elif path == f"{PREFIX}restore/error" and method == "POST":
+                self._init_error(request)
+            else:
+                self.write(_error(404, "NotFound", f"{method} {path} is not served"))
+        except IllegalTransitionError as error:
+            self.write(_error(403, "InvalidStateTransition", str(error)))
+        except UnknownRequestIdError:
+            self.write(_error(400, "InvalidRequestID", "Invalid request ID"))
+        except ResponseTooLargeError:
+            message = f"Exceeded maximum allowed payload size ({RESPONSE_BYTES_TEXT} bytes)."
+            self.write(_error(413, "RequestEntityTooLarge", message))
+        if not request.keep_alive and path != NEXT:
+            self.close()
+
+    def _answer(self, request: Request, rest: str) -> None:
+        request_id, _, verb = rest.partition("/")
+        if verb == "response":
+            self._response(request_id, request)
+        elif verb == "error":
+            body = b"" if request.too_large else request.body
+            self._environment.respond(request_id, body or _failure_of(request).payload, failed=True)
+        else:
+            self.write(_error(404, "NotFound", f"POST {request.path} is not served"))
+            return
+        self.write(_ACCEPTED)
+
+    def _response(self, request_id: str, request: Request) -> None:
+        if request.too_large:
+            # Its length is all that matters of it: `respond` refuses it as over the limit.
+            self._environment.respond(request_id, bytes(BODY_BYTES_MAX + 1))
+        elif error_type := request.trailers.get("lambda-runtime-function-error-type"):
+            # A streamed response that broke: its error travels in the trailers.
+            body = _decoded(request.trailers.get("lambda-runtime-function-error-body"))
+            payload = body or _failure_of(request, error_type).payload
+            self._environment.respond(request_id, payload, failed=True)
+        else:
+            self._environment.respond(request_id, request.body)
+
+    def _init_error(self, request: Request) -> None:
+        self._environment.init_error(_failure_of(request))
+        self.write(_ACCEPTED)
+
+
+def _failure_of(request: Request, error_type: str | None = None) -> Failure:
+    """What the runtime said went wrong: its header for the type, its body for the caller."""
+    header = error_type or request.headers.get("lambda-runtime-function-error-type", "")
+    kind = header[:_ERROR_TYPE_BYTES_MAX] or "Runtime.Unknown"
+    payload = request.body
+    if not payload or request.too_large:
+        payload = json.dumps({"errorType": kind, "errorMessage": "Unknown application error"})
+        payload = payload.encode()
+    return Failure(error_type=kind, payload=payload)
+
+
+def _decoded(value: str | None) -> bytes | None:
+    if value is None:
+        return None
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        return value.encode()

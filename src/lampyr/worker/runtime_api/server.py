@@ -1,0 +1,55 @@
+"""The listening side of one environment's Runtime API, and the last words of its runtime."""
+
+import asyncio
+import socket
+from typing import Final
+
+from lampyr.worker.environment import LAST_WORDS_SECONDS, ExecutionEnvironment
+from lampyr.worker.runtime_api.connection import RuntimeConnection
+from lampyr.worker.sandbox.base import Exit
+
+_ACCEPT_SECONDS: Final = 0.005
+
+
+class RuntimeApiServer:
+    def __init__(self, environment: ExecutionEnvironment) -> None:
+        self._environment = environment
+        self._connections: set[RuntimeConnection] = set()
+        self._server: asyncio.Server | None = None
+        self._all_left = asyncio.Event()
+
+    async def open(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connection, sock=listener)
+
+    async def exited(self, end: Exit) -> None:
+        """Tell the environment that its processes are gone, after what they had sent before.
+
+        The exit and the last request of a runtime travel different ways; an `init/error` that
+        was sent before the exit must be read before the exit is believed.
+        """
+        await asyncio.sleep(_ACCEPT_SECONDS)
+        if self._connections:
+            self._all_left.clear()
+            try:
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self._all_left.wait()
+            except TimeoutError:
+                pass  # A connection of a dead process that does not end: nothing more will come.
+        self._environment.exited(end)
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.close()
+
+    def _connection(self) -> RuntimeConnection:
+        return RuntimeConnection(
+            self._environment, arrived=self._connections.add, left=self._gone
+        )
+
+    def _gone(self, connection: RuntimeConnection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._all_left.set()

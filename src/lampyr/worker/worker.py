@@ -1,0 +1,204 @@
+"""The verbs of one host that runs execution environments: prepare, start, stop, drain."""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lampyr.clock import Clock
+from lampyr.limits import Limits
+from lampyr.model.function import FunctionVersion, Reason
+from lampyr.observe.base import LogGroup, LogStore
+from lampyr.tasks import Tasks
+from lampyr.worker import outcomes
+from lampyr.worker.code import CodeCache, CodeMissingError
+from lampyr.worker.credentials import CredentialBook
+from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.worker.log import EnvironmentLog
+from lampyr.worker.outcomes import Failure
+from lampyr.worker.report import stream_name
+from lampyr.worker.runtime_api.server import RuntimeApiServer
+from lampyr.worker.runtimes import Runtime, RuntimeMissingError
+from lampyr.worker.sandbox.base import Exit, Sandbox, SandboxDriver, SandboxError, SandboxSpec
+from lampyr.worker.variables import Launch, variables
+
+log = logging.getLogger(__name__)
+
+
+class Runtimes(Protocol):
+    """What a worker asks of the runtime catalogue."""
+
+    def find(self, name: str) -> Runtime: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class _Running:
+    environment: ExecutionEnvironment
+    runtime_api: RuntimeApiServer
+    endpoint: asyncio.Server | None
+    access_key_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerParts:
+    """What a worker is made of."""
+
+    driver: SandboxDriver
+    runtimes: Runtimes
+    code: CodeCache
+    credentials: CredentialBook
+    logs: LogStore
+    clock: Clock
+    limits: Limits
+    new_id: Callable[[], str]
+    """32 hexadecimal digits, never the same twice."""
+    door: Callable[[], asyncio.Protocol]
+    """Serves a connection that a function made to `AWS_ENDPOINT_URL`."""
+
+
+class Worker:
+    def __init__(self, parts: WorkerParts, tasks: Tasks) -> None:
+        self._parts = parts
+        self._tasks = tasks
+        self._running: dict[str, _Running] = {}
+
+    async def prepare(self, version: FunctionVersion) -> Reason | None:
+        """Everything a start needs, made ahead; a reason when this host cannot run the version."""
+        try:
+            runtime = self._runtime(version)
+            await self._code(version, runtime)
+        except RuntimeMissingError as error:
+            return Reason(message=str(error), code="InvalidRuntime")
+        except CodeMissingError as error:
+            return Reason(message=str(error), code="InternalError")
+        return None
+
+    async def start(
+        self, version: FunctionVersion, tenant_id: str | None, *, init_seconds: float
+    ) -> ExecutionEnvironment | Failure:
+        """A ready environment, or how its Init failed (`Failure` is the function's, not ours).
+
+        Raises `SandboxError`, `RuntimeMissingError` or `CodeMissingError` when the host cannot.
+        """
+        running = await self._launch(version, tenant_id)
+        environment = running.environment
+        failure = await environment.initialized(init_seconds)
+        if failure is not None:
+            await self.stop(environment)
+            return failure
+        return environment
+
+    async def stop(self, environment: ExecutionEnvironment) -> None:
+        """End an environment and free all it held; a second time does nothing."""
+        running = self._running.pop(environment.id, None)
+        if running is None:
+            return
+        try:
+            await environment.stop()
+        finally:
+            running.runtime_api.close()
+            if running.endpoint is not None:
+                running.endpoint.close()
+            self._parts.credentials.revoke(running.access_key_id)
+
+    async def drain(self) -> None:
+        """Stop every environment."""
+        environments = [running.environment for running in self._running.values()]
+        ended = await asyncio.gather(*map(self.stop, environments), return_exceptions=True)
+        for error in ended:
+            if isinstance(error, BaseException):
+                log.error("environment did not stop", exc_info=error)
+
+    @property
+    def alive(self) -> int:
+        return len(self._running)
+
+    def _runtime(self, version: FunctionVersion) -> Runtime:
+        return self._parts.runtimes.find(version.runtime or "")
+
+    async def _code(self, version: FunctionVersion, runtime: Runtime) -> Path:
+        sha256 = base64.b64decode(version.code_sha256).hex()
+        return await self._parts.code.directory(sha256, runtime)
+
+    async def _launch(self, version: FunctionVersion, tenant_id: str | None) -> _Running:
+        parts = self._parts
+        runtime = self._runtime(version)
+        task_directory = await self._code(version, runtime)
+        environment_id = parts.new_id()
+        stream = stream_name(parts.clock.now(), version.version, environment_id)
+        credentials = parts.credentials.issue(version.key.account_id, version.role, version.key.name)
+        launch = Launch(runtime=runtime, credentials=credentials, log_stream=stream)
+        spec = SandboxSpec(
+            environment_id=environment_id,
+            argv=runtime.argv,
+            variables=variables(version, launch),
+            mounts={**runtime.mounts, "/var/task": str(task_directory)},
+            memory_mb=version.memory_mb,
+            tmp_mb=version.tmp_mb,
+        )
+        try:
+            sandbox = await parts.driver.start(spec)
+        except BaseException:
+            parts.credentials.revoke(credentials.access_key_id)
+            raise
+        environment = ExecutionEnvironment(
+            environment_id=environment_id,
+            version=version,
+            tenant_id=tenant_id,
+            sandbox=sandbox,
+            log=self._log(version, runtime, stream, sandbox),
+            clock=parts.clock,
+            limits=parts.limits,
+        )
+        return await self._connect(environment, sandbox, credentials.access_key_id)
+
+    async def _connect(
+        self, environment: ExecutionEnvironment, sandbox: Sandbox, access_key_id: str
+    ) -> _Running:
+        loop = asyncio.get_running_loop()
+        server = RuntimeApiServer(environment)
+        running = _Running(
+            environment=environment,
+            runtime_api=server,
+            endpoint=None,
+            access_key_id=access_key_id,
+        )
+        self._running[environment.id] = running
+        try:
+            await server.open(sandbox.runtime_api)
+            if sandbox.endpoint is not None:
+                running.endpoint = await loop.create_server(
+                    self._parts.door, sock=sandbox.endpoint
+                )
+        except BaseException:
+            await self.stop(environment)
+            raise
+
+        def ended(future: "asyncio.Future[Exit]") -> None:
+            end = Exit() if future.cancelled() else future.result()
+            self._tasks.start(server.exited(end), f"exit of {environment.id}")
+
+        sandbox.exited.add_done_callback(ended)
+        return running
+
+    def _log(
+        self, version: FunctionVersion, runtime: Runtime, stream: str, sandbox: Sandbox
+    ) -> EnvironmentLog:
+        key = version.key
+        group = LogGroup(key.account_id, key.region, version.logging.log_group)
+        return EnvironmentLog(
+            store=self._parts.logs,
+            group=group,
+            stream=stream,
+            version=version,
+            runtime_version=runtime.version,
+            clock=self._parts.clock,
+            output=sandbox.output,
+            telemetry=sandbox.telemetry,
+        )
+
+
+__all__ = ["SandboxError", "Worker", "WorkerParts", "outcomes"]
