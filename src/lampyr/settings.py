@@ -1,22 +1,34 @@
 """What an operator chooses: one frozen object, read once, at the edge.
 
 A setting comes from a flag, else from `LAMPYR_<NAME>` in the environment, else from the TOML file,
-else from the default here. Only `app.py` and the command line read it.
+else from the default here. Only `app.py` and the command line read it. The help texts are the
+flags' help and the reference in `docs/reference/settings.md`, which is made from this module.
 """
 
+import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
 PREFIX: Final = "LAMPYR_"
+CONFIG_VARIABLE: Final = "LAMPYR_CONFIG"
+"""Names the TOML file; a setting about the settings, and so not one of them."""
 CHOICES: Final[Mapping[str, frozenset[str]]] = {
     "log_level": frozenset({"debug", "info", "warning", "error"}),
     "sandbox": frozenset({"auto", "namespaces", "bubblewrap", "process"}),
     "egress": frozenset({"internet", "endpoint", "none"}),
 }
+BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
+    "port": (0, 65_535),
+    "idle_seconds": (0.1, 86_400),
+    "environments_max": (1, 100_000),
+    "concurrent_executions": (1, 1_000_000),
+    "log_bytes_per_group": (65_536, 1 << 40),
+}
+"""The least and the most a number may be, both included."""
 
 
 class SettingsError(Exception):
@@ -28,43 +40,93 @@ def _default_data_dir() -> Path:
     return Path(state).expanduser() / "lampyr"
 
 
+def _setting(default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    host: str = "127.0.0.1"
-    port: int = 4566
-    """0 lets the kernel choose."""
-    data_dir: Path = field(default_factory=_default_data_dir)
-    log_level: str = "warning"
-    region: str = "us-east-1"
-    """For calls whose signature names none."""
-    sandbox: str = "auto"
-    egress: str = "internet"
-    idle_seconds: float = 300.0
-    """An execution environment that waited this long for work is reclaimed."""
-    environments_max: int = 1_000
-    """Execution environments alive at once on this host."""
-    concurrent_executions: int = 1_000
-    """The account's concurrency quota."""
-    log_bytes_per_group: int = 64 * 1024 * 1024
-    """What the log store keeps of each log group; older lines go first."""
+    host: str = _setting(
+        "127.0.0.1",
+        "Address to listen on. Whoever can reach it can run code: leave it on loopback.",
+    )
+    port: int = _setting(4566, "Port to listen on; 0 lets the kernel choose a free one.")
+    data_dir: Path = field(
+        default_factory=_default_data_dir,
+        metadata={"help": "Directory with everything that survives a restart."},
+    )
+    log_level: str = _setting("warning", "How much Lampyr says about itself, on standard error.")
+    region: str = _setting("us-east-1", "AWS Region of calls whose signature names none.")
+    sandbox: str = _setting(
+        "auto",
+        "What isolates functions. 'auto' takes the best the host can do and never 'process', "
+        "which isolates nothing.",
+    )
+    egress: str = _setting(
+        "internet",
+        "What functions can reach beside Lampyr: the internet, Lampyr's endpoint alone, or nothing "
+        "at all.",
+    )
+    idle_seconds: float = _setting(
+        300.0, "An execution environment that waited this long for work is reclaimed."
+    )
+    environments_max: int = _setting(
+        1_000, "Most execution environments alive at once on this host."
+    )
+    concurrent_executions: int = _setting(1_000, "The account's concurrency quota.")
+    log_bytes_per_group: int = _setting(
+        64 * 1024 * 1024,
+        "Most bytes the log store keeps of each log group; older lines go first.",
+    )
 
 
 def load(
     flags: Mapping[str, Any], environ: Mapping[str, str], file: Path | None = None
 ) -> Settings:
     """Settings from flags (`None` means not given), the environment and a TOML file."""
-    known = {item.name: item.type for item in fields(Settings)}
+    kinds = {item.name: item.type for item in fields(Settings)}
     chosen: dict[str, Any] = {}
-    for source, values in (
-        (str(file), _file(file)),
-        ("the environment", _environment(environ)),
-        ("the command line", {k: v for k, v in flags.items() if v is not None}),
+    for source, values, spelling in (
+        (str(file), _file(file), _as_is),
+        ("the environment", _environment(environ), _variable),
+        ("the command line", {k: v for k, v in flags.items() if v is not None}, _flag),
     ):
         for name, value in values.items():
-            if name not in known:
-                raise SettingsError(f"{source}: no setting is called '{name}'")
-            chosen[name] = _convert(name, known[name], value, source)
+            if name not in kinds:
+                raise SettingsError(f"{source}: {_unknown(name, kinds, spelling)}")
+            chosen[name] = _convert(name, kinds[name], value, f"{source}: {spelling(name)}")
     return Settings(**chosen)
+
+
+def config_file(given: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """The TOML file to read: the one named, else ./lampyr.toml, else the user's own, else none.
+
+    A file that was named must exist; only one file is read.
+    """
+    named = given or (Path(value) if (value := environ.get(CONFIG_VARIABLE)) else None)
+    if named is not None:
+        return cwd / named.expanduser()
+    home = environ.get("XDG_CONFIG_HOME") or "~/.config"
+    candidates = (cwd / "lampyr.toml", Path(home).expanduser() / "lampyr" / "config.toml")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _as_is(name: str) -> str:
+    return name
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}"
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _unknown(name: str, known: Mapping[str, Any], spelling: Callable[[str], str]) -> str:
+    near = difflib.get_close_matches(name.replace("-", "_").lower(), known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{spelling(near[0])}'?" if near else ""
+    return f"no setting is called '{spelling(name)}'{hint}"
 
 
 def _file(path: Path | None) -> Mapping[str, Any]:
@@ -72,7 +134,9 @@ def _file(path: Path | None) -> Mapping[str, Any]:
         return {}
     try:
         return tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
         raise SettingsError(f"{path}: {error}") from error
 
 
@@ -80,18 +144,29 @@ def _environment(environ: Mapping[str, str]) -> Mapping[str, str]:
     return {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environ.items()
-        if name.startswith(PREFIX) and not name.startswith(f"{PREFIX}TEST_") and value
+        if name.startswith(PREFIX)
+        and name != CONFIG_VARIABLE
+        and not name.startswith(f"{PREFIX}TEST_")
+        and value
     }
 
 
-def _convert(name: str, kind: Any, value: Any, source: str) -> Any:
+def _convert(name: str, kind: Any, value: Any, what: str) -> Any:
+    if isinstance(value, (bool, list, dict)) or (kind is int and isinstance(value, float)):
+        raise SettingsError(f"{what} must be a {_noun(kind)}, not {value!r}")
     try:
-        converted = Path(value).expanduser().absolute() if kind is Path else kind(value)
+        converted: Any = Path(value).expanduser().absolute() if kind is Path else kind(value)
     except (TypeError, ValueError):
-        message = f"{source}: {name} must be of type {kind.__name__}, not {value!r}"
-        raise SettingsError(message) from None
-    allowed = CHOICES.get(name)
-    if allowed is not None and converted not in allowed:
-        message = f"{source}: {name} must be one of {', '.join(sorted(allowed))}, not {value!r}"
-        raise SettingsError(message)
+        raise SettingsError(f"{what} must be a {_noun(kind)}, not {value!r}") from None
+    if converted == "":
+        raise SettingsError(f"{what} must not be empty")
+    if (allowed := CHOICES.get(name)) is not None and converted not in allowed:
+        raise SettingsError(f"{what} must be one of {', '.join(sorted(allowed))}, not {value!r}")
+    least, most = BOUNDS.get(name, (0, 0))
+    if name in BOUNDS and not least <= converted <= most:
+        raise SettingsError(f"{what} must be from {least:g} to {most:.15g}, not {value!r}")
     return converted
+
+
+def _noun(kind: Any) -> str:
+    return {int: "whole number", float: "number", Path: "path"}.get(kind, "text")
