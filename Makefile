@@ -1,0 +1,48 @@
+# Everything one does with this project. `make` alone lists it. Set-up logic is in tools/install.py.
+
+PYTHON ?= python3
+BIN := .venv/bin
+TEST_ARGS ?= -n 2 --dist loadgroup
+
+.PHONY: help install start test check format docs lock bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+install:  ## .venv with the command .venv/bin/lampyr
+	@$(PYTHON) tools/install.py
+
+start: install  ## run Lampyr in the foreground; more flags with ARGS="--port 5000"
+	@exec $(BIN)/lampyr start $(ARGS)
+
+test:  ## set up and pass every test; fewer with TEST_ARGS="tests/unit"
+	@$(PYTHON) tools/install.py --dev
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+check:  ## format, lint, types, import contracts, style: what a commit must pass
+	@$(PYTHON) tools/install.py --dev --no-system
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/style
+
+format:  ## let ruff format and mend what it can
+	@$(PYTHON) tools/install.py --dev --no-system
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs:  ## make the documents that are made from code
+	@$(PYTHON) tools/install.py --dev --no-system
+	@$(BIN)/python tools/settings_reference.py
+
+lock:  ## write the locks again; newer versions with ARGS=--upgrade
+	@$(PYTHON) tools/install.py --dev --no-system
+	@$(BIN)/python tools/lock.py $(ARGS)
+
+bench: install  ## measure, beside rivals; writes bench/RESULTS.md
+	@$(BIN)/python bench/run.py $(ARGS)
+
+clean:  ## remove .venv and caches
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find src tests tools bench examples -name __pycache__ -type d -prune -exec rm -rf {} +
