@@ -46,6 +46,10 @@ class BlobStore(Protocol):
 
     async def delete(self, sha256: str) -> None: ...
 
+    async def all(self) -> Sequence[str]:
+        """Every hash there is a package of."""
+        ...
+
 
 class Store(Protocol):
     @property

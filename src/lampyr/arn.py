@@ -1,0 +1,157 @@
+"""Function names and ARNs, in each form that Lambda takes, parsed and printed.
+
+Lambda takes a function's name (`hello`), a partial ARN (`123456789012:function:hello`) or an ARN,
+each with or without a qualifier (`:3`, `:$LATEST`, `:live`).
+
+https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html#API_GetFunction_RequestSyntax
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from lampyr.errors import (
+    AccessDeniedException,
+    InvalidParameterValueException,
+    ResourceNotFoundException,
+)
+from lampyr.model.function import LATEST, FunctionKey
+
+_FORM: Final = re.compile(
+    r"(?:arn:(?P<partition>aws[a-zA-Z-]*)?:lambda:)?"
+    r"(?:(?P<region>(?:eusc-)?[a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):)?"
+    r"(?:(?P<account_id>\d{12}):)?"
+    r"(?:function:)?"
+    r"(?P<name>[a-zA-Z0-9-_.]+)"
+    r"(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9-_]+))?",
+    re.ASCII,
+)
+_PARTITIONS: Final = (
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-isob-", "aws-iso-b"),
+    ("us-isof-", "aws-iso-f"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-iso-", "aws-iso"),
+    ("eusc-", "aws-eusc"),
+)
+_ALIAS: Final = re.compile(r"(?!\d+\Z)[0-9a-zA-Z-_]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionName:
+    """What a name or ARN says; None where it leaves something to the call."""
+
+    name: str
+    qualifier: str | None = None
+    account_id: str | None = None
+    region: str | None = None
+
+
+class Caller(Protocol):
+    """Whoever names a function; names that leave out account or Region mean the caller's."""
+
+    @property
+    def account_id(self) -> str: ...
+
+    @property
+    def region(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionReference:
+    """A function that a call means, and which version or alias of it."""
+
+    key: FunctionKey
+    qualifier: str | None
+
+    @property
+    def unqualified_arn(self) -> str:
+        return key_arn(self.key)
+
+    @property
+    def arn(self) -> str:
+        """With the qualifier, when the call gave one."""
+        return key_arn(self.key, self.qualifier)
+
+
+def partition(region: str) -> str:
+    for prefix, name in _PARTITIONS:
+        if region.startswith(prefix):
+            return name
+    return "aws"
+
+
+def function_arn(account_id: str, region: str, name: str, qualifier: str | None = None) -> str:
+    arn = f"arn:{partition(region)}:lambda:{region}:{account_id}:function:{name}"
+    return arn if qualifier is None else f"{arn}:{qualifier}"
+
+
+def key_arn(key: FunctionKey, qualifier: str | None = None) -> str:
+    return function_arn(key.account_id, key.region, key.name, qualifier)
+
+
+def runtime_version_arn(region: str, runtime_version: str) -> str:
+    """Names one exact build of a runtime: equal builds have equal ARNs."""
+    digest = hashlib.sha256(runtime_version.encode()).hexdigest()
+    return f"arn:{partition(region)}:lambda:{region}::runtime:{digest}"
+
+
+def parse(text: str) -> FunctionName | None:
+    """None when `text` is no form of a function's name; the API's validator says so first."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        return None
+    return FunctionName(
+        name=found["name"],
+        qualifier=found["qualifier"],
+        account_id=found["account_id"],
+        region=found["region"],
+    )
+
+
+def is_alias(qualifier: str) -> bool:
+    """Whether a qualifier could be the name of an alias, and is so no version."""
+    return _ALIAS.fullmatch(qualifier) is not None
+
+
+def function_reference(
+    caller: Caller, name: str, qualifier: str | None = None
+) -> FunctionReference:
+    """The function that `name` means to `caller`.
+
+    Raises as Lambda does: `ResourceNotFoundException` for another Region's function,
+    `AccessDeniedException` for another account's, `InvalidParameterValueException` when the name
+    ends in another qualifier than the parameter says.
+    """
+    parsed = parse(name)
+    if parsed is None:
+        raise InvalidParameterValueException(f"{name!r} is not a function name or ARN")
+    if parsed.region is not None and parsed.region != caller.region:
+        raise ResourceNotFoundException(
+            f"Functions from '{parsed.region}' are not reachable in this region ('{caller.region}')"
+        )
+    if parsed.account_id is not None and parsed.account_id != caller.account_id:
+        other = function_arn(parsed.account_id, caller.region, parsed.name, parsed.qualifier)
+        raise AccessDeniedException(
+            f"Account {caller.account_id} is not authorized to perform this operation on "
+            f"resource: {other} because no resource-based policy allows it"
+        )
+    if None not in (parsed.qualifier, qualifier) and parsed.qualifier != qualifier:
+        raise InvalidParameterValueException(
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    key = FunctionKey(caller.account_id, caller.region, parsed.name)
+    return FunctionReference(key=key, qualifier=qualifier or parsed.qualifier)
+
+
+def unqualified(reference: FunctionReference) -> FunctionKey:
+    """The function, for operations that change it as a whole."""
+    if reference.qualifier not in (None, LATEST):
+        raise InvalidParameterValueException(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not "
+            "support this operation. Please specify either a function name or an unqualified "
+            "function ARN."
+        )
+    return reference.key
