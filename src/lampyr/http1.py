@@ -79,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[str, str] = {}
         self._header_bytes = 0
+        """Of a header that is not complete: the parser keeps those bytes to itself."""
+        self._completed = False
         self._request: Request | None = None
         self._parts: list[bytes] = []
         self._body_bytes = 0
@@ -137,8 +139,10 @@ class Connection(asyncio.Protocol):
             self._writable = None
 
     def data_received(self, data: bytes) -> None:
+        self._completed = False
         try:
             self._parser.feed_data(data)
+            self._count_header(len(data))
         except httptools.HttpParserUpgrade:
             self._refuse(400, "upgrade is not supported")
         except httptools.HttpParserError as error:
@@ -155,10 +159,8 @@ class Connection(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_header(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_header(len(name) + len(value))
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         target = self._headers if self._request is None else self._request.trailers
         target[key] = f"{target[key]},{text}" if key in target else text
@@ -190,14 +192,16 @@ class Connection(asyncio.Protocol):
         elif parts:
             request.body = parts[0] if len(parts) == 1 else b"".join(parts)
         self._url, self._headers, self._request = b"", {}, None
-        self._header_bytes = self._body_bytes = 0
+        self._body_bytes = 0
         self._parts = []
+        self._completed = True
         self.received(request)
 
     def _count_header(self, size: int) -> None:
-        self._header_bytes += size
+        waiting = self._request is None and not self._completed
+        self._header_bytes = self._header_bytes + size if waiting else 0
         if self._header_bytes > HEADER_BYTES_MAX:
-            raise _TooMuchError(431, "request header fields too large")
+            self._refuse(431, "request header fields too large")
 
     def _refuse(self, status: int, message: str) -> None:
         headers = (("content-type", "text/plain"),)

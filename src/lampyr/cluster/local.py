@@ -14,9 +14,16 @@ class LocalCluster:
         return await self._worker.prepare(version)
 
     async def start(
-        self, version: FunctionVersion, tenant_id: str | None, *, init_seconds: float
+        self,
+        version: FunctionVersion,
+        tenant_id: str | None,
+        *,
+        init_seconds: float,
+        again: bool = False,
     ) -> ExecutionEnvironment | Failure:
-        return await self._worker.start(version, tenant_id, init_seconds=init_seconds)
+        return await self._worker.start(
+            version, tenant_id, init_seconds=init_seconds, again=again
+        )
 
     async def stop(self, environment: ExecutionEnvironment) -> None:
         await self._worker.stop(environment)

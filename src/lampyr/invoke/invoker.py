@@ -11,10 +11,8 @@ from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.worker import outcomes
-from lampyr.worker.code import CodeMissingError
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.outcomes import Failure
-from lampyr.worker.runtimes import RuntimeMissingError
 from lampyr.worker.sandbox.base import SandboxError
 
 log = logging.getLogger(__name__)
@@ -58,7 +56,7 @@ class Invoker:
             if isinstance(got, Failure):
                 timeout = float(version.timeout_seconds)
                 got = await self._pool.again(version, invocation.tenant_id, timeout)
-        except (SandboxError, RuntimeMissingError, CodeMissingError) as error:
+        except SandboxError as error:
             log.exception("environment did not start", extra={"function": version.key.name})
             raise ServiceException(f"Lampyr could not start the function: {error}") from error
         if isinstance(got, Failure):

@@ -38,9 +38,12 @@ class _Group:
     """The environments of one version (and tenant)."""
 
     version: FunctionVersion
+    tenant_id: str | None
     ready: list[ExecutionEnvironment] = field(default_factory=list)
     waiting: "deque[asyncio.Future[ExecutionEnvironment | Failure]]" = field(default_factory=deque)
     starting: int = 0
+    alive: int = 0
+    """Environments idle or taken."""
     retired: bool = False
 
 
@@ -92,11 +95,8 @@ class EnvironmentPool:
         waiter: asyncio.Future[ExecutionEnvironment | Failure]
         waiter = asyncio.get_running_loop().create_future()
         group.waiting.append(waiter)
-        if group.starting < len(group.waiting) and self._has_room():
-            group.starting += 1
-            self._starting += 1
-            self._tasks.start(self._start(group, tenant_id), "environment start")
-        elif not group.starting and not self._holds(group):
+        self._replenish(group)
+        if not group.starting and not group.alive:
             group.waiting.remove(waiter)
             raise TooManyRequestsException(
                 "Rate Exceeded.", Reason="ConcurrentInvocationLimitExceeded"
@@ -114,7 +114,13 @@ class EnvironmentPool:
         self, version: FunctionVersion, tenant_id: str | None, seconds: float
     ) -> ExecutionEnvironment | Failure:
         """A second Init, for the caller whose first one failed, within `seconds`."""
-        started = await self._cluster.start(version, tenant_id, init_seconds=seconds)
+        self._starting += 1
+        try:
+            started = await self._cluster.start(
+                version, tenant_id, init_seconds=seconds, again=True
+            )
+        finally:
+            self._starting -= 1
         if isinstance(started, ExecutionEnvironment):
             self._adopt(self._group(version, tenant_id), started)
         return started
@@ -164,6 +170,8 @@ class EnvironmentPool:
         if group is not None and environment in group.ready:
             group.ready.remove(environment)
         self._discard(environment)
+        if group is not None:
+            self._replenish(group)
 
     # Inside -----------------------------------------------------------------------------
 
@@ -171,7 +179,7 @@ class EnvironmentPool:
         key = (version.deployment_id, tenant_id)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(version)
+            group = self._groups[key] = _Group(version, tenant_id)
         return group
 
     def _has_room(self) -> bool:
@@ -184,17 +192,23 @@ class EnvironmentPool:
         self._evict(oldest)
         return True
 
-    def _holds(self, group: _Group) -> bool:
-        return any(holder is group for holder in self._group_of.values())
+    def _replenish(self, group: _Group) -> None:
+        """Start one more environment where somebody waits for whom none is being started."""
+        if group.starting < len(group.waiting) and self._has_room():
+            group.starting += 1
+            self._starting += 1
+            self._tasks.start(self._start(group), "environment start")
 
-    async def _start(self, group: _Group, tenant_id: str | None) -> None:
+    async def _start(self, group: _Group) -> None:
         """Start one environment for a group, unless nobody waits any more by then."""
         outcome: ExecutionEnvironment | Failure | Exception | None = None
         try:
             async with self._starts:
                 if len(group.waiting) >= group.starting:
                     outcome = await self._cluster.start(
-                        group.version, tenant_id, init_seconds=self._settings.init_seconds
+                        group.version,
+                        group.tenant_id,
+                        init_seconds=self._settings.init_seconds,
                     )
         except Exception as error:  # noqa: BLE001 - the caller who waits must hear of it
             outcome = error
@@ -209,6 +223,7 @@ class EnvironmentPool:
 
     def _adopt(self, group: _Group, environment: ExecutionEnvironment) -> None:
         self._group_of[environment.id] = group
+        group.alive += 1
         environment.owner = self
         if environment.state in OVER:  # It ended between its Init and now.
             self._discard(environment)
@@ -241,8 +256,10 @@ class EnvironmentPool:
                 return
 
     def _discard(self, environment: ExecutionEnvironment) -> None:
-        if self._group_of.pop(environment.id, None) is None:
+        group = self._group_of.pop(environment.id, None)
+        if group is None:
             return
+        group.alive -= 1
         self._idle_since.pop(environment.id, None)
         self._awake.pop(environment.id, None)
         self._tasks.start(self._cluster.stop(environment), "environment stop")

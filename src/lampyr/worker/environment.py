@@ -17,7 +17,7 @@ from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.worker import outcomes
-from lampyr.worker.log import EnvironmentLog
+from lampyr.worker.journal import Journal
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit, Sandbox
 from lampyr.worker.states import OVER, Event, IllegalTransitionError, State, step
@@ -63,9 +63,10 @@ class ExecutionEnvironment:
         version: FunctionVersion,
         tenant_id: str | None,
         sandbox: Sandbox,
-        log: EnvironmentLog,
+        journal: Journal,
         clock: Clock,
         limits: Limits,
+        again: bool = False,
     ) -> None:
         self.id = environment_id
         self.version = version
@@ -74,7 +75,9 @@ class ExecutionEnvironment:
         self.owner: Owner | None = None
         self.frozen = False
         self.sandbox = sandbox
-        self.log = log
+        self.journal = journal
+        self._again = again
+        """This is a second Init, inside an invocation, after one that failed."""
         self._clock = clock
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -117,7 +120,7 @@ class ExecutionEnvironment:
         self._invocation, self._started, self._deadline = invocation, started, deadline
         result: asyncio.Future[InvokeResult] = self._loop.create_future()
         self._result = result
-        self.log.begin(invocation)
+        self.journal.begin(invocation)
         now = self._clock.monotonic()
         peer.deliver(invocation, int((self._clock.now() + deadline - now) * 1000))
         if self._timer is None:
@@ -140,7 +143,7 @@ class ExecutionEnvironment:
             self.frozen = False
             self.sandbox.thaw()
         await self.sandbox.stop(grace_seconds)
-        self.log.close()
+        self.journal.close()
         if self.state is State.SHUTDOWN:
             self.advance(Event.STOPPED)
 
@@ -167,17 +170,18 @@ class ExecutionEnvironment:
         if self._peer is peer and self.state is not State.READY:
             self._peer = None
 
-    def respond(self, request_id: str, payload: bytes, *, failed: bool = False) -> None:
-        """The function's answer, or with `failed` its error, both as JSON."""
+    def respond(self, request_id: str, payload: bytes | Failure) -> None:
+        """The function's answer as JSON, or its error."""
         if self._invocation is None or self._invocation.request_id != request_id:
             raise UnknownRequestIdError(request_id)
         if self.state is not State.INVOKE:
             raise IllegalTransitionError(self.state, Event.RESPONSE)
         self.advance(Event.RESPONSE)
-        if len(payload) > self._limits.payload_bytes_response + 100:
-            self._finish(outcomes.response_too_large(), None, "Unhandled")
+        size = len(payload.payload if isinstance(payload, Failure) else payload)
+        if size > self._limits.payload_bytes_response + outcomes.ENVELOPE_BYTES:
+            self._finish(outcomes.response_too_large())
             raise ResponseTooLargeError
-        self._finish(None, payload, "Unhandled" if failed else None)
+        self._finish(payload)
 
     def init_error(self, failure: Failure) -> None:
         """The runtime could not load the function; it will exit."""
@@ -192,7 +196,7 @@ class ExecutionEnvironment:
 
     def exited(self, end: Exit) -> None:
         """Every process is gone."""
-        self.log.drain()
+        self.journal.drain()
         if self.state not in OVER:
             self._over(Event.FAULT, outcomes.exited(self._id(), end))
 
@@ -205,7 +209,7 @@ class ExecutionEnvironment:
     def _init_done(self) -> None:
         seconds = self._clock.monotonic() - self._created
         self.sandbox.begin_invoke_phase()
-        self.log.init_done(seconds)
+        self.journal.init_done(seconds)
         if not self._init.done():
             self._init.set_result(None)
 
@@ -232,43 +236,45 @@ class ExecutionEnvironment:
         if self._timer is not None:
             self._timer.cancel()
         if before is State.INIT:
-            self.log.init_failed(self._clock.monotonic() - self._created, failure)
+            seconds = self._clock.monotonic() - self._created
+            self.journal.init_failed(seconds, failure, again=self._again)
         if before is State.INVOKE:
-            self._finish(failure, None, "Unhandled")
+            self._finish(failure)
         if not self._init.done():
             self._init.set_result(failure)
         if self.owner is not None:
             self.owner.over(self)
 
-    def _finish(
-        self, failure: Failure | None, payload: bytes | None, function_error: str | None
-    ) -> None:
+    def _finish(self, outcome: bytes | Failure) -> None:
+        """Log the end of the invocation in progress and give its caller what came of it."""
         invocation, result = self._invocation, self._result
         self._invocation = self._result = None
         assert invocation is not None  # noqa: S101 - only called while one is in progress
         assert result is not None  # noqa: S101 - set together with the invocation
         now = self._clock.monotonic()
         if now - self._memory_sampled > MEMORY_SAMPLE_SECONDS:
-            self.sample_memory(now)
-        tail = self.log.finish(
-            seconds=now - self._started, memory_bytes=self._memory_peak, failure=failure
+            self._sample_memory(now)
+        failure = outcome if isinstance(outcome, Failure) else None
+        tail = self.journal.finish(
+            invocation,
+            seconds=now - self._started,
+            memory_bytes=self._memory_peak,
+            failure=failure,
         )
-        if payload is None:
-            payload = failure.payload if failure is not None else b""
-        if not result.done():
-            result.set_result(
-                InvokeResult(
-                    executed_version=self.version.version,
-                    payload=payload,
-                    function_error=function_error,
-                    log_tail=tail,
-                )
+        if result.done():
+            return  # Whoever waited was cancelled: the server is stopping.
+        result.set_result(
+            InvokeResult(
+                executed_version=self.version.version,
+                payload=outcome.payload if isinstance(outcome, Failure) else outcome,
+                function_error=None if failure is None else "Unhandled",
+                log_tail=tail,
             )
+        )
 
-    def sample_memory(self, now: float) -> None:
+    def _sample_memory(self, now: float) -> None:
         self._memory_sampled = now
-        if self.state not in OVER or self._memory_peak == 0:
-            self._memory_peak = max(self._memory_peak, self.sandbox.memory_bytes())
+        self._memory_peak = max(self._memory_peak, self.sandbox.memory_bytes())
 
     def _id(self) -> str:
         return self._invocation.request_id if self._invocation is not None else self.id

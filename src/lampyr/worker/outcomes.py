@@ -10,7 +10,8 @@ from typing import Final
 
 from lampyr.worker.sandbox.base import Exit
 
-RESPONSE_BYTES_TEXT: Final = 6_291_556
+ENVELOPE_BYTES: Final = 100
+RESPONSE_BYTES_TEXT: Final = 6 * 1024 * 1024 + ENVELOPE_BYTES
 """What AWS names as the largest response: 6 MB and the 100 bytes of its own envelope."""
 
 
@@ -21,27 +22,36 @@ class Failure:
     error_type: str
     payload: bytes
     status: str = "error"
+    log_text: str = ""
+    """What the function's log is told; empty where the runtime has told it already."""
 
 
-def _failure(
-    error_type: str, message: str, *, status: str = "error", reported: str | None = None
-) -> Failure:
-    body = {"errorType": error_type, "errorMessage": message}
-    return Failure(
-        error_type=reported or error_type, payload=json.dumps(body).encode(), status=status
-    )
+def _failure(error_type: str, message: str) -> Failure:
+    return Failure(error_type=error_type, payload=_payload(error_type, message))
+
+
+def _payload(error_type: str, message: str) -> bytes:
+    return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
 
 
 def timed_out(request_id: str, timeout_seconds: float) -> Failure:
-    message = f"RequestId: {request_id} Error: Task timed out after {timeout_seconds:.2f} seconds"
-    return _failure("Sandbox.Timedout", message, status="timeout")
+    text = f"Task timed out after {timeout_seconds:.2f} seconds"
+    return Failure(
+        error_type="Sandbox.Timedout",
+        payload=_payload("Sandbox.Timedout", f"RequestId: {request_id} Error: {text}"),
+        status="timeout",
+        log_text=text,
+    )
 
 
 def exited(request_id: str, end: Exit) -> Failure:
     """The runtime's process ended where it should have answered."""
-    reported = "Runtime.OutOfMemory" if end.out_of_memory else None
-    message = f"RequestId: {request_id} Error: {describe_exit(end)}"
-    return _failure("Runtime.ExitError", message, reported=reported)
+    text = describe_exit(end)
+    return Failure(
+        error_type="Runtime.OutOfMemory" if end.out_of_memory else "Runtime.ExitError",
+        payload=_payload("Runtime.ExitError", f"RequestId: {request_id} Error: {text}"),
+        log_text=text,
+    )
 
 
 def describe_exit(end: Exit) -> str:

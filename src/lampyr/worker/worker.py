@@ -13,13 +13,13 @@ from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.observe.base import LogGroup, LogStore
 from lampyr.tasks import Tasks
-from lampyr.worker import outcomes
 from lampyr.worker.code import CodeCache, CodeMissingError
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
-from lampyr.worker.log import EnvironmentLog
+from lampyr.worker.environment_log import EnvironmentLog
+from lampyr.worker.journal import Journal
 from lampyr.worker.outcomes import Failure
-from lampyr.worker.report import stream_name
+from lampyr.worker.report import Level, LogForm, parse_level, stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import Runtime, RuntimeMissingError
 from lampyr.worker.sandbox.base import Exit, Sandbox, SandboxDriver, SandboxError, SandboxSpec
@@ -77,13 +77,22 @@ class Worker:
         return None
 
     async def start(
-        self, version: FunctionVersion, tenant_id: str | None, *, init_seconds: float
+        self,
+        version: FunctionVersion,
+        tenant_id: str | None,
+        *,
+        init_seconds: float,
+        again: bool = False,
     ) -> ExecutionEnvironment | Failure:
         """A ready environment, or how its Init failed (`Failure` is the function's, not ours).
 
-        Raises `SandboxError`, `RuntimeMissingError` or `CodeMissingError` when the host cannot.
+        `again` tells the log that this is a second Init, inside an invocation. Raises
+        `SandboxError` when the host cannot.
         """
-        running = await self._launch(version, tenant_id)
+        try:
+            running = await self._launch(version, tenant_id, again=again)
+        except (RuntimeMissingError, CodeMissingError) as error:
+            raise SandboxError(str(error)) from error
         environment = running.environment
         failure = await environment.initialized(init_seconds)
         if failure is not None:
@@ -123,7 +132,9 @@ class Worker:
         sha256 = base64.b64decode(version.code_sha256).hex()
         return await self._parts.code.directory(sha256, runtime)
 
-    async def _launch(self, version: FunctionVersion, tenant_id: str | None) -> _Running:
+    async def _launch(
+        self, version: FunctionVersion, tenant_id: str | None, *, again: bool
+    ) -> _Running:
         parts = self._parts
         runtime = self._runtime(version)
         task_directory = await self._code(version, runtime)
@@ -149,9 +160,10 @@ class Worker:
             version=version,
             tenant_id=tenant_id,
             sandbox=sandbox,
-            log=self._log(version, runtime, stream, sandbox),
+            journal=self._journal(version, runtime, stream, sandbox),
             clock=parts.clock,
             limits=parts.limits,
+            again=again,
         )
         return await self._connect(environment, sandbox, credentials.access_key_id)
 
@@ -184,21 +196,38 @@ class Worker:
         sandbox.exited.add_done_callback(ended)
         return running
 
-    def _log(
+    def _journal(
         self, version: FunctionVersion, runtime: Runtime, stream: str, sandbox: Sandbox
-    ) -> EnvironmentLog:
-        key = version.key
-        group = LogGroup(key.account_id, key.region, version.logging.log_group)
-        return EnvironmentLog(
-            store=self._parts.logs,
-            group=group,
+    ) -> Journal:
+        key, logging_config = version.key, version.logging
+        form = LogForm(
             stream=stream,
-            version=version,
-            runtime_version=runtime.version,
-            clock=self._parts.clock,
-            output=sandbox.output,
-            telemetry=sandbox.telemetry,
+            function_name=key.name,
+            function_arn=launch_arn(version),
+            version=version.version,
+            memory_mb=version.memory_mb,
+            json=logging_config.log_format == "JSON",
+            application_level=_level(logging_config.application_log_level, Level.TRACE),
+            system_level=_level(logging_config.system_log_level, Level.INFO),
         )
+        group = LogGroup(key.account_id, key.region, logging_config.log_group)
+        parts = self._parts
+        log = EnvironmentLog(parts.logs, group, form, tail_bytes=parts.limits.log_tail_bytes)
+        return Journal(log, sandbox, parts.clock, _runtime_version(runtime))
 
 
-__all__ = ["SandboxError", "Worker", "WorkerParts", "outcomes"]
+def launch_arn(version: FunctionVersion) -> str:
+    key = version.key
+    return f"arn:aws:lambda:{key.region}:{key.account_id}:function:{key.name}:{version.version}"
+
+
+def _level(name: str | None, default: Level) -> Level:
+    return default if name is None else parse_level(name)
+
+
+def _runtime_version(runtime: Runtime) -> str | None:
+    """`python:3.12.v1`-like, as INIT_START shows it; None for a runtime of the user's own."""
+    if runtime.name.startswith("provided"):
+        return None
+    language = "nodejs" if runtime.name.startswith("nodejs") else "python"
+    return f"{language}:{runtime.version}"

@@ -106,8 +106,7 @@ class RuntimeConnection(Connection):
         if verb == "response":
             self._response(request_id, request)
         elif verb == "error":
-            body = b"" if request.too_large else request.body
-            self._environment.respond(request_id, body or _failure_of(request).payload, failed=True)
+            self._environment.respond(request_id, _failure_of(request))
         else:
             self.write(_error(404, "NotFound", f"POST {request.path} is not served"))
             return
@@ -119,9 +118,8 @@ class RuntimeConnection(Connection):
             self._environment.respond(request_id, bytes(BODY_BYTES_MAX + 1))
         elif error_type := request.trailers.get("lambda-runtime-function-error-type"):
             # A streamed response that broke: its error travels in the trailers.
-            body = _decoded(request.trailers.get("lambda-runtime-function-error-body"))
-            payload = body or _failure_of(request, error_type).payload
-            self._environment.respond(request_id, payload, failed=True)
+            request.body = _decoded(request.trailers.get("lambda-runtime-function-error-body"))
+            self._environment.respond(request_id, _failure_of(request, error_type))
         else:
             self._environment.respond(request_id, request.body)
 
@@ -141,9 +139,9 @@ def _failure_of(request: Request, error_type: str | None = None) -> Failure:
     return Failure(error_type=kind, payload=payload)
 
 
-def _decoded(value: str | None) -> bytes | None:
+def _decoded(value: str | None) -> bytes:
     if value is None:
-        return None
+        return b""
     try:
         return base64.b64decode(value, validate=True)
     except ValueError:

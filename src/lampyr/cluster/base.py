@@ -1,0 +1,34 @@
+"""The workers that execution environments can be placed on, as those above see them."""
+
+from typing import Protocol
+
+from lampyr.model.function import FunctionVersion, Reason
+from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.worker.outcomes import Failure
+
+
+class Cluster(Protocol):
+    async def prepare(self, version: FunctionVersion) -> Reason | None:
+        """Fetch, unpack and byte-compile the code, and check that the runtime is here.
+
+        A reason when the function cannot run.
+        """
+        ...
+
+    async def start(
+        self,
+        version: FunctionVersion,
+        tenant_id: str | None,
+        *,
+        init_seconds: float,
+        again: bool = False,
+    ) -> ExecutionEnvironment | Failure:
+        """A ready environment on whichever worker has the room, or how its Init failed.
+
+        `again` says that it is the second Init of one invocation. Raises `SandboxError`.
+        """
+        ...
+
+    async def stop(self, environment: ExecutionEnvironment) -> None:
+        """End it and free what it held; a second time does nothing."""
+        ...

@@ -1,0 +1,248 @@
+"""The pool: who gets which environment, and when one is started, frozen, reclaimed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from lampyr.errors import InvalidParameterValueException, ServiceException, TooManyRequestsException
+from lampyr.invoke.invoker import Invoker
+from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.limits import Limits
+from lampyr.model.invocation import InvokeResult
+from lampyr.tasks import Tasks
+from lampyr.testing.clock import ManualClock
+from lampyr.testing.environments import FakeCluster, a_version, an_invocation
+from lampyr.worker.outcomes import Failure
+from lampyr.worker.sandbox.base import SandboxError
+
+HELLO = a_version()
+
+
+class Bench:
+    """A pool over a fake cluster, and the invoker before it."""
+
+    def __init__(self, **settings: Any) -> None:
+        chosen = {
+            "environments_max": 10,
+            "starts_at_once": 4,
+            "idle_seconds": 300.0,
+            "init_seconds": 10.0,
+            **settings,
+        }
+        self.clock = ManualClock()
+        self.cluster = FakeCluster(self.clock)
+        self.tasks = Tasks()
+        self.pool = EnvironmentPool(self.cluster, self.tasks, self.clock, PoolSettings(**chosen))
+        self.invoker = Invoker(self.pool, self.clock, Limits(concurrent_executions=50))
+
+    async def invoke(self, version: Any = HELLO, **more: Any) -> InvokeResult:
+        return await self.invoker.invoke(version, an_invocation(b"1", **more))
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    bench = Bench()
+    yield bench
+    await bench.tasks.close()
+
+
+async def test_the_next_invocation_finds_the_environment_warm(bench: Bench) -> None:
+    for _ in range(5):
+        assert (await bench.invoke()).payload == b"1"
+    assert list(bench.cluster.started) == ["e1"]
+
+
+async def test_invocations_at_once_get_environments_of_their_own(bench: Bench) -> None:
+    bench.cluster.held = True
+    calls = [asyncio.ensure_future(bench.invoke()) for _ in range(3)]
+    await bench.settle()
+    assert len(bench.cluster.started) == 3
+    for runtime in bench.cluster.started.values():
+        assert len(runtime.got) == 1
+        runtime.answer()
+    await asyncio.gather(*calls)
+
+
+async def test_the_one_used_last_is_used_first(bench: Bench) -> None:
+    bench.cluster.held = True
+    calls = [asyncio.ensure_future(bench.invoke()) for _ in range(2)]
+    await bench.settle()
+    bench.cluster.started["e2"].answer()
+    bench.cluster.started["e1"].answer()
+    await asyncio.gather(*calls)
+    taken = bench.pool.take(HELLO)
+    assert taken is not None
+    assert taken.id == "e1"
+
+
+async def test_who_waits_longest_gets_what_is_given_back_first(bench: Bench) -> None:
+    bench.cluster.held = True
+    first = asyncio.ensure_future(bench.invoke())
+    await bench.settle()
+    bench.cluster.gate = asyncio.Event()
+    second = asyncio.ensure_future(bench.invoke())
+    await bench.settle()
+    bench.cluster.started["e1"].answer()
+    await bench.settle()
+    assert len(bench.cluster.started["e1"].got) == 2, "the second did not wait for its own start"
+    bench.cluster.started["e1"].answer()
+    assert (await first).payload == (await second).payload == b"1"
+    bench.cluster.gate.set()
+    await bench.settle()
+    assert bench.pool.alive == 2, "what was started all the same is kept for the next"
+
+
+async def test_versions_and_tenants_do_not_share_environments(bench: Bench) -> None:
+    other = a_version("other")
+    tenants = a_version("t", tenant_isolation_mode="PER_EXECUTION_ENVIRONMENT")
+    for version, tenant in ((HELLO, None), (other, None), (tenants, "blue"), (tenants, "green")):
+        await bench.invoke(version, tenant_id=tenant)
+    assert len(bench.cluster.started) == 4
+    await bench.invoke(tenants, tenant_id="blue")
+    assert len(bench.cluster.started) == 4
+
+
+async def test_a_tenant_must_be_named_where_and_only_where_tenants_are_isolated(
+    bench: Bench,
+) -> None:
+    isolating = a_version(tenant_isolation_mode="PER_EXECUTION_ENVIRONMENT")
+    with pytest.raises(InvalidParameterValueException, match="Add a valid tenant ID"):
+        await bench.invoke(isolating)
+    with pytest.raises(InvalidParameterValueException, match="Remove the tenant ID"):
+        await bench.invoke(HELLO, tenant_id="blue")
+
+
+async def test_an_init_that_failed_is_tried_once_more_within_the_timeout(bench: Bench) -> None:
+    bench.cluster.failures = [Failure(error_type="E", payload=b"first")]
+    assert (await bench.invoke()).payload == b"1"
+    assert [start["again"] for start in bench.cluster.starts] == [False, True]
+    assert [start["init_seconds"] for start in bench.cluster.starts] == [10.0, 3.0]
+    assert (await bench.invoke()).payload == b"1"
+    assert len(bench.cluster.starts) == 2, "what the second Init made is kept"
+
+
+async def test_an_init_that_failed_twice_is_the_answer(bench: Bench) -> None:
+    bench.cluster.failures = [
+        Failure(error_type="E", payload=b"first"),
+        Failure(error_type="E", payload=b"second"),
+    ]
+    answer = await bench.invoke()
+    assert (answer.payload, answer.function_error) == (b"second", "Unhandled")
+    assert bench.pool.alive == 0
+
+
+async def test_a_host_that_cannot_start_sandboxes_is_a_service_error(bench: Bench) -> None:
+    bench.cluster.failures = [SandboxError("mount failed")]
+    with pytest.raises(ServiceException, match="mount failed"):
+        await bench.invoke()
+    assert (await bench.invoke()).payload == b"1"
+
+
+async def test_an_environment_that_ends_while_idle_is_not_given_out(bench: Bench) -> None:
+    await bench.invoke()
+    environment = bench.pool.take(HELLO)
+    assert environment is not None
+    bench.pool.idle(environment)
+    await environment.stop()
+    assert bench.pool.take(HELLO) is None
+    await bench.settle()
+    assert (bench.pool.alive, bench.cluster.stopped) == (0, ["e1"])
+
+
+async def test_who_waits_is_served_by_a_new_one_when_the_old_one_ends() -> None:
+    bench = Bench(environments_max=1)
+    bench.cluster.held = True
+    first = asyncio.ensure_future(bench.invoke())
+    await bench.settle()
+    second = asyncio.ensure_future(bench.invoke())
+    await bench.settle()
+    assert len(bench.cluster.started) == 1
+    environment = bench.cluster.started["e1"].environment
+    await environment.stop()
+    await bench.settle()
+    bench.cluster.started["e2"].answer()
+    assert (await second).payload == b"1"
+    assert (await first).function_error == "Unhandled"
+    await bench.tasks.close()
+
+
+async def test_when_the_host_is_full_the_one_idle_longest_makes_room() -> None:
+    bench = Bench(environments_max=2)
+    for name in ("a", "b", "c"):
+        await bench.invoke(a_version(name))
+        await bench.clock.advance(1)
+    await bench.settle()
+    assert bench.cluster.stopped == ["e1"]
+    assert bench.pool.alive == 2
+    await bench.tasks.close()
+
+
+async def test_when_the_host_is_full_of_work_the_answer_is_an_honest_throttle() -> None:
+    bench = Bench(environments_max=1)
+    bench.cluster.held = True
+    busy = asyncio.ensure_future(bench.invoke(a_version("busy")))
+    await bench.settle()
+    with pytest.raises(TooManyRequestsException) as caught:
+        await bench.invoke(a_version("another"))
+    assert caught.value.members == {"Reason": "ConcurrentInvocationLimitExceeded"}
+    bench.cluster.started["e1"].answer()
+    await busy
+    await bench.tasks.close()
+
+
+async def test_the_account_pool_has_a_limit_and_returns_to_zero(bench: Bench) -> None:
+    bench.cluster.gate = asyncio.Event()
+    calls = [asyncio.ensure_future(bench.invoke()) for _ in range(50)]
+    await bench.settle()
+    with pytest.raises(TooManyRequestsException):
+        await bench.invoke()
+    bench.cluster.gate.set()
+    await asyncio.gather(*calls)
+    assert bench.invoker.in_flight(HELLO.key.account_id, HELLO.key.region) == 0
+
+
+async def test_retired_environments_stop_idle_ones_now_and_busy_ones_after_their_work(
+    bench: Bench,
+) -> None:
+    bench.cluster.held = True
+    calls = [asyncio.ensure_future(bench.invoke()) for _ in range(2)]
+    await bench.settle()
+    bench.cluster.started["e1"].answer()
+    await bench.settle()
+    bench.pool.retire([HELLO.deployment_id])
+    await bench.settle()
+    assert bench.cluster.stopped == ["e1"]
+    bench.cluster.started["e2"].answer()
+    await asyncio.gather(*calls)
+    await bench.settle()
+    assert bench.cluster.stopped == ["e1", "e2"]
+
+
+async def test_what_is_idle_too_long_is_reclaimed(bench: Bench) -> None:
+    await bench.invoke(a_version("old"))
+    await bench.clock.advance(200)
+    await bench.invoke(a_version("young"))
+    await bench.clock.advance(101)
+    assert bench.pool.reclaim(bench.clock.monotonic()) == 1
+    await bench.settle()
+    assert bench.cluster.stopped == ["e1"]
+
+
+async def test_a_caller_who_leaves_while_waiting_takes_no_environment_with_him(
+    bench: Bench,
+) -> None:
+    bench.cluster.gate = asyncio.Event()
+    call = asyncio.ensure_future(bench.invoke())
+    await bench.settle()
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    bench.cluster.gate.set()
+    await bench.settle()
+    assert bench.pool.take(HELLO) is not None or bench.pool.alive == 0
+    assert bench.invoker.in_flight(HELLO.key.account_id, HELLO.key.region) == 0
