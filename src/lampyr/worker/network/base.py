@@ -1,8 +1,24 @@
 """The network of a sandbox, as a sandbox driver sees it."""
 
+import os
 import socket
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
+
+
+class Egress(StrEnum):
+    """What a function may reach beyond its own sandbox."""
+
+    INTERNET = "internet"
+    """The internet, DNS, and Lampyr's endpoint; never the host's own services."""
+    ENDPOINT = "endpoint"
+    """Lampyr's endpoint alone."""
+    NONE = "none"
+
+
+class NetworkError(Exception):
+    """The host could not give a sandbox its network; the message says what to mend."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,16 +35,25 @@ class NetworkSlot:
     files: dict[str, str]
     """`/etc/resolv.conf` and `/etc/hosts` for the sandbox: path inside → content."""
 
+    def discard(self) -> None:
+        """Close every descriptor that is still here; for a slot that no sandbox came to use."""
+        for listener in (self.runtime_api, self.endpoint):
+            if listener is not None:
+                listener.close()
+        if self.namespace is not None:
+            os.close(self.namespace)
+            self.namespace = None
+
 
 class Network(Protocol):
     name: str
 
     async def open(self) -> None:
-        """Start helpers, fill the pool, remove what a dead predecessor left behind."""
+        """Start helpers, begin to fill the pool; raise `NetworkError` when the host cannot."""
         ...
 
     async def take(self) -> NetworkSlot:
-        """A ready slot; waits only when the pool is empty."""
+        """A ready slot; waits only when the pool is empty. Raise `NetworkError` on failure."""
         ...
 
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
@@ -36,7 +61,13 @@ class Network(Protocol):
         ...
 
     async def release(self, slot: NetworkSlot) -> None:
-        """The sandbox is gone; torn down at a limited rate, off the path of starts."""
+        """The sandbox is gone: tear its network down, at a limited rate, off the path of starts.
+
+        Closes `slot.namespace`. The listeners were handed on to whoever serves the sandbox, and
+        are closed there; a slot that no sandbox came to use is `discard`ed first.
+        """
         ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Leave nothing behind: no process, namespace, device, rule or changed setting."""
+        ...

@@ -4,18 +4,11 @@ import socket
 from asyncio import Future
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
+from lampyr.worker.network.base import Egress
 
-class Egress(StrEnum):
-    """What a function may reach beyond its own sandbox."""
-
-    INTERNET = "internet"
-    """The internet, DNS, and Lampyr's endpoint; never the host's own services."""
-    ENDPOINT = "endpoint"
-    """Lampyr's endpoint alone."""
-    NONE = "none"
+__all__ = ["Egress", "Exit", "Sandbox", "SandboxDriver", "SandboxError", "SandboxSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
