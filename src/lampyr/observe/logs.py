@@ -215,7 +215,7 @@ class FileLogStore:
         for group, events, _ in batch:
             chunk = chunks.setdefault(group, [])
             for event in _made(events):
-                chunk.append(encode(event))  # noqa: PERF401 - extend() with a generator is slower
+                chunk.append(encode(event))
         self._stuck += [(group, b"".join(chunk)) for group, chunk in chunks.items()]
         self._written += size
 
