@@ -7,6 +7,10 @@ from typing import Protocol
 from lampyr.model.function import Function, FunctionKey
 
 
+class StoreError(Exception):
+    """The store cannot be used; the message says which file it is about and what to do."""
+
+
 class FunctionTable(Protocol):
     """Functions with their versions. What a method returned from is durable."""
 

@@ -1,0 +1,1 @@
+"""Steps from the schema of each earlier release to the present one (Alembic)."""

@@ -1,0 +1,210 @@
+"""A store in one directory: SQLite for rows, files for packages; for one process on one host.
+
+Everything is read once, at `open`, and kept in memory (`FunctionIndex`); the database is written
+by one thread (`Writer`). WAL with `synchronous=FULL`: what was answered survives a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from lampyr.model.function import Function, FunctionKey, FunctionVersion
+from lampyr.store import codec
+from lampyr.store.base import StoreError
+from lampyr.store.blobs import FileBlobs
+from lampyr.store.index import FunctionIndex
+from lampyr.store.lock import DirectoryLock
+from lampyr.store.writer import Work, Writer
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+DATABASE: Final = "lampyr.db"
+HEAD: Final = "0001"
+"""The revision of `schema.sql` and of the last migration."""
+APPLICATION_ID: Final = 0x4C4D5052
+"""`LMPR`: tells our database from another program's."""
+
+
+class SqliteStore:
+    """A `Store`. Made by `open_store`."""
+
+    def __init__(self, directory: Path, lock: DirectoryLock, functions: list[Function]) -> None:
+        self._lock = lock
+        self._writer = Writer(lambda: _connect(directory / DATABASE))
+        self.functions = FunctionIndex(self._persist, functions)
+        self.blobs = FileBlobs(directory / "blobs")
+
+    async def warm_up(self) -> None:
+        """Have the writer ready before the first change comes; takes about 0.3 s of its thread."""
+        await self._writer.submit(lambda _connection: None)
+
+    async def close(self) -> None:
+        await self._writer.close()
+        self._lock.release()
+
+    def _persist(self, old: Function | None, new: Function | None) -> asyncio.Future[None]:
+        return self._writer.submit(_change(old, new))
+
+
+async def open_store(directory: Path) -> SqliteStore:
+    """Open or create; raise `StoreError` when the directory is taken or holds something else."""
+    lock, functions = await asyncio.to_thread(_open, directory)
+    return SqliteStore(directory, lock, functions)
+
+
+def _open(directory: Path) -> tuple[DirectoryLock, list[Function]]:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{directory} cannot be made: {error.strerror}") from error
+    lock = DirectoryLock(directory)
+    lock.acquire()
+    try:
+        FileBlobs(directory / "blobs").open()
+        return lock, _open_database(directory / DATABASE)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _open_database(path: Path) -> list[Function]:
+    try:
+        path.touch(mode=0o600)  # It holds the environment variables of functions.
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            revision = _revision(connection, path)
+            if revision is None:
+                _create(connection)
+        if revision not in (None, HEAD):
+            _upgrade(path)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            return _load(connection)
+    except (OSError, sqlite3.Error, ValueError, KeyError, TypeError) as error:
+        message = (
+            f"{path} cannot be read: {error}. "
+            "Restore it from a backup, or move it away and deploy the functions again"
+        )
+        raise StoreError(message) from error
+
+
+def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
+    """Which schema the database has; None for an empty file."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+        return None
+    if application != APPLICATION_ID:
+        raise StoreError(f"{path} is another program's database: choose another --data-dir")
+    (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if revision > HEAD:
+        message = f"{path} was written by a newer Lampyr (schema {revision}, this one has {HEAD})"
+        raise StoreError(f"{message}: start that one")
+    return str(revision)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    schema = Path(__file__).with_name("schema.sql").read_text()
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.executescript(f"BEGIN EXCLUSIVE; PRAGMA application_id={APPLICATION_ID}; {schema}")
+    connection.execute("INSERT INTO alembic_version VALUES (?)", (HEAD,))
+    connection.execute("COMMIT")
+
+
+def _upgrade(path: Path) -> None:
+    from lampyr.store.migrate import upgrade  # noqa: PLC0415 - takes 0.3 s, and is rarely needed
+
+    connection = _connect(path)
+    try:
+        with connection.begin():
+            upgrade(connection)
+    finally:
+        connection.close()
+        connection.engine.dispose()
+
+
+def _load(connection: sqlite3.Connection) -> list[Function]:
+    published: defaultdict[FunctionKey, dict[str, FunctionVersion]] = defaultdict(dict)
+    for account_id, region, name, number, text in connection.execute(
+        "SELECT account_id, region, name, number, document FROM function_versions"
+        " ORDER BY account_id, region, name, number"
+    ):
+        key = FunctionKey(account_id, region, name)
+        published[key][str(number)] = codec.load_version(key, text)
+    functions = []
+    for account_id, region, name, text in connection.execute(
+        "SELECT account_id, region, name, document FROM functions"
+    ):
+        key = FunctionKey(account_id, region, name)
+        functions.append(codec.load_function(key, text, published.get(key, {})))
+    return functions
+
+
+def _connect(path: Path) -> Connection:
+    """The writer's connection; imports SQLAlchemy."""
+    from sqlalchemy import create_engine, event  # noqa: PLC0415 - see `Writer`
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    # Opened on the thread that opens the store when it must migrate, else on the writer's.
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # Transactions begin where `begin` below says.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine.connect()
+
+
+def _change(old: Function | None, new: Function | None) -> Work:
+    """The statements that make the rows of `old` those of `new`."""
+    key = new.key if new is not None else old.key if old is not None else None
+    row = None if new is None else codec.dump_function(new)
+    before = {} if old is None else old.published
+    after = {} if new is None else new.published
+    gone = [int(number) for number in before if after.get(number) != before[number]]
+    come = [
+        {"number": int(number), "document": codec.dump_version(version)}
+        for number, version in after.items()
+        if before.get(number) != version
+    ]
+
+    def work(connection: Connection) -> None:
+        from sqlalchemy import delete, insert, update  # noqa: PLC0415 - see `Writer`
+
+        from lampyr.store.tables import FUNCTIONS, VERSIONS  # noqa: PLC0415
+
+        assert key is not None  # noqa: S101 - a change is of something
+        where = {"account_id": key.account_id, "region": key.region, "name": key.name}
+        mine = [FUNCTIONS.c[name] == value for name, value in where.items()]
+        if row is None:
+            connection.execute(delete(FUNCTIONS).where(*mine))
+        elif old is None:
+            connection.execute(insert(FUNCTIONS).values(**where, document=row))
+        else:
+            connection.execute(update(FUNCTIONS).where(*mine).values(document=row))
+        if row is None and before:
+            theirs = [VERSIONS.c[name] == value for name, value in where.items()]
+            connection.execute(delete(VERSIONS).where(*theirs))
+        elif gone:
+            theirs = [VERSIONS.c[name] == value for name, value in where.items()]
+            connection.execute(delete(VERSIONS).where(*theirs, VERSIONS.c.number.in_(gone)))
+        if come:
+            connection.execute(insert(VERSIONS), _rows(where, come))
+
+    return work
+
+
+def _rows(
+    where: Mapping[str, str], rows: Iterable[Mapping[str, object]]
+) -> list[dict[str, object]]:
+    return [{**where, **row} for row in rows]
