@@ -22,7 +22,16 @@ _REASONS: Final = {int(s): f"HTTP/1.1 {int(s)} {s.phrase}\r\n" for s in HTTPStat
 class Request:
     """One request. `path` is as sent (percent-encoded) and without the query."""
 
-    __slots__ = ("body", "headers", "keep_alive", "method", "path", "query", "too_large", "trailers")
+    __slots__ = (
+        "body",
+        "headers",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+        "too_large",
+        "trailers",
+    )
 
     def __init__(self, method: str, path: str, query: str, headers: dict[str, str]) -> None:
         self.method = method
@@ -124,7 +133,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
         self.transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         self.transport = None
         self.resume_writing()
         self.closed()

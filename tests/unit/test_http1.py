@@ -43,7 +43,8 @@ class Recorder(Connection):
 def test_a_request_has_method_path_query_headers_and_body() -> None:
     connection = Recorder()
     connection.data_received(
-        b"POST /a%2Fb?x=1&y HTTP/1.1\r\nHost: h\r\nX-One: 1\r\nX-One: 2\r\nContent-Length: 2\r\n\r\nhi"
+        b"POST /a%2Fb?x=1&y HTTP/1.1\r\nHost: h\r\nX-One: 1\r\nX-One: 2\r\n"
+        b"Content-Length: 2\r\n\r\nhi"
     )
     (request,) = connection.requests
     assert (request.method, request.path, request.query) == ("POST", "/a%2Fb", "x=1&y")
@@ -56,7 +57,8 @@ def test_a_request_has_method_path_query_headers_and_body() -> None:
 def test_it_does_not_matter_how_the_bytes_are_cut(cuts: list[int]) -> None:
     data = (
         b"POST /one HTTP/1.1\r\nContent-Length: 11\r\n\r\nhello world"
-        b"POST /two?q HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-End: z\r\n\r\n"
+        b"POST /two?q HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3\r\nabc\r\n2\r\nde\r\n0\r\nX-End: z\r\n\r\n"
         b"GET /three HTTP/1.1\r\n\r\n"
     )
     connection = Recorder()
@@ -75,7 +77,8 @@ def test_it_does_not_matter_how_the_bytes_are_cut(cuts: list[int]) -> None:
 
 def test_a_body_over_the_limit_is_forgotten_and_said() -> None:
     connection = Recorder(limit=4)
-    connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345GET /n HTTP/1.1\r\n\r\n")
+    connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345")
+    connection.data_received(b"GET /n HTTP/1.1\r\n\r\n")
     first, second = connection.requests
     assert (first.too_large, first.body) == (True, b"")
     assert (second.path, second.too_large) == ("/n", False)
@@ -83,7 +86,8 @@ def test_a_body_over_the_limit_is_forgotten_and_said() -> None:
 
 def test_expect_continue_is_answered_before_the_body() -> None:
     connection = Recorder()
-    connection.data_received(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+    head = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"
+    connection.data_received(head)
     assert connection.wire.sent == b"HTTP/1.1 100 Continue\r\n\r\n"
     connection.data_received(b"x")
     assert connection.requests[0].body == b"x"

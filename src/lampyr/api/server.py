@@ -1,7 +1,7 @@
 """The front door: connections of callers, each served by one task, in the order they asked."""
 
 import asyncio
-import socket
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -40,6 +40,7 @@ class FrontDoor:
         self.tasks = Tasks()
         self.connections: set[FrontConnection] = set()
         self._servers: list[asyncio.Server] = []
+        self._empty = asyncio.Event()
 
     def connection(self) -> "FrontConnection":
         return FrontConnection(self)
@@ -52,9 +53,6 @@ class FrontDoor:
         self._servers.append(server)
         return [sock.getsockname()[:2] for sock in server.sockets]
 
-    def listen_on(self, sock: socket.socket) -> Awaitable[asyncio.Server]:
-        return asyncio.get_running_loop().create_server(self.connection, sock=sock)
-
     async def sweep(self) -> None:
         """Cut off peers that only hold a connection open; for a supervised loop."""
         now = self.clock.monotonic()
@@ -65,6 +63,11 @@ class FrontDoor:
                     connection.close()
         await self.clock.sleep(SWEEP_SECONDS)
 
+    def left(self, connection: "FrontConnection") -> None:
+        self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
+
     def stop_listening(self) -> None:
         for server in self._servers:
             server.close()
@@ -73,11 +76,13 @@ class FrontDoor:
     async def close(self, grace_seconds: float) -> None:
         """Let requests in progress end for so long, then cut every connection."""
         self.stop_listening()
-        deadline = self.clock.monotonic() + grace_seconds
         for connection in tuple(self.connections):
             connection.last_request()
-        while self.connections and (left := deadline - self.clock.monotonic()) > 0:
-            await asyncio.sleep(min(left, 0.02))
+        if self.connections:
+            self._empty.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_seconds):
+                    await self._empty.wait()
         await self.tasks.close()
         for connection in tuple(self.connections):
             if connection.transport is not None:
@@ -121,7 +126,7 @@ class FrontConnection(Connection):
             self.transport.pause_reading()
 
     def closed(self) -> None:
-        self._door.connections.discard(self)
+        self._door.left(self)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 

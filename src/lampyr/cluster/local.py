@@ -21,9 +21,7 @@ class LocalCluster:
         init_seconds: float,
         again: bool = False,
     ) -> ExecutionEnvironment | Failure:
-        return await self._worker.start(
-            version, tenant_id, init_seconds=init_seconds, again=again
-        )
+        return await self._worker.start(version, tenant_id, init_seconds=init_seconds, again=again)
 
     async def stop(self, environment: ExecutionEnvironment) -> None:
         await self._worker.stop(environment)

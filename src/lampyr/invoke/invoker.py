@@ -11,7 +11,7 @@ from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.worker import outcomes
-from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.worker.environment import EnvironmentStoppedError
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import SandboxError
 
@@ -42,6 +42,8 @@ class Invoker:
             return await environment.invoke(
                 invocation, started=now, deadline=now + version.timeout_seconds
             )
+        except EnvironmentStoppedError as error:
+            raise ServiceException("Lampyr is stopping; the invocation was cut short") from error
         finally:
             self._in_flight[account] -= 1
 
@@ -61,16 +63,7 @@ class Invoker:
             raise ServiceException(f"Lampyr could not start the function: {error}") from error
         if isinstance(got, Failure):
             return _init_failed(version, invocation, got)
-        return await self._run(got, version, invocation, started)
-
-    async def _run(
-        self,
-        environment: ExecutionEnvironment,
-        version: FunctionVersion,
-        invocation: Invocation,
-        started: float,
-    ) -> InvokeResult:
-        return await environment.invoke(
+        return await got.invoke(
             invocation, started=started, deadline=started + version.timeout_seconds
         )
 

@@ -37,9 +37,7 @@ def resolve(function: Function, qualifier: str | None, arn: str) -> FunctionVers
 def admit(in_flight: int, limit: int) -> None:
     """Let one more invocation begin in an account and Region, or raise the throttle of Lambda."""
     if in_flight >= limit:
-        raise TooManyRequestsException(
-            "Rate Exceeded.", Reason="ConcurrentInvocationLimitExceeded"
-        )
+        raise TooManyRequestsException("Rate Exceeded.", Reason="ConcurrentInvocationLimitExceeded")
 
 
 def check_tenant(version: FunctionVersion, tenant_id: str | None) -> None:

@@ -89,7 +89,7 @@ class Function:
     """What `$LATEST` runs while an update of it is in progress or after one has failed."""
     published: Mapping[str, FunctionVersion] = field(default_factory=dict)
     last_version: int = 0
-    """The highest version number ever given out; numbers of deleted versions do not return."""
+    """The highest version number ever given out; those of deleted versions do not return."""
     published_from: FunctionVersion | None = None
     """What `$LATEST` was when `last_version` was published: unchanged, it is not published twice."""
     tags: Mapping[str, str] = field(default_factory=dict)

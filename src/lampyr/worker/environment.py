@@ -35,6 +35,10 @@ class ResponseTooLargeError(Exception):
     """The response is over the limit; the caller has been told, the environment goes on."""
 
 
+class EnvironmentStoppedError(Exception):
+    """The environment was shut down around an invocation: no fault of the function."""
+
+
 class Peer(Protocol):
     """A connection of the runtime that waits in `next`."""
 
@@ -134,11 +138,11 @@ class ExecutionEnvironment:
             self.sandbox.freeze()
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
-        """End every process; what was being invoked is answered as a failure of the platform."""
+        """End every process; whoever waits for an answer gets `EnvironmentStoppedError`."""
         if self.state is State.STOPPED:
             return
         if self.state not in OVER:
-            self._over(Event.SHUTDOWN, outcomes.platform_failed(self._id(), "shut down"))
+            self._shut_down()
         if self.frozen:
             self.frozen = False
             self.sandbox.thaw()
@@ -238,12 +242,19 @@ class ExecutionEnvironment:
         if before is State.INIT:
             seconds = self._clock.monotonic() - self._created
             self.journal.init_failed(seconds, failure, again=self._again)
-        if before is State.INVOKE:
+        if before is State.INVOKE and self._invocation is not None:
             self._finish(failure)
         if not self._init.done():
             self._init.set_result(failure)
         if self.owner is not None:
             self.owner.over(self)
+
+    def _shut_down(self) -> None:
+        result, self._result = self._result, None
+        if result is not None and not result.done():
+            result.set_exception(EnvironmentStoppedError())
+        self._invocation = None
+        self._over(Event.SHUTDOWN, outcomes.stopped())
 
     def _finish(self, outcome: bytes | Failure) -> None:
         """Log the end of the invocation in progress and give its caller what came of it."""

@@ -41,9 +41,7 @@ class Journal:
         """START. What was written before belongs to what was before."""
         wants_tail = invocation.wants_log_tail
         trace = _trace(invocation.trace_header)
-        self._log.start(
-            self._now_ms(), invocation.request_id, wants_tail=wants_tail, trace=trace
-        )
+        self._log.start(self._now_ms(), invocation.request_id, wants_tail=wants_tail, trace=trace)
 
     def finish(
         self, invocation: Invocation, *, seconds: float, memory_bytes: int, failure: Failure | None
@@ -136,9 +134,7 @@ def _trace(header: str) -> Trace | None:
     if "Sampled=1" not in header:
         return None
     parts = dict(part.split("=", 1) for part in header.split(";") if "=" in part)
-    return Trace(
-        trace_id=parts.get("Root", ""), segment_id=parts.get("Parent", ""), header=header
-    )
+    return Trace(trace_id=parts.get("Root", ""), segment_id=parts.get("Parent", ""), header=header)
 
 
 def _stamped(failure: Failure, now_ms: int, request_id: str) -> str:

@@ -72,9 +72,9 @@ def response_too_large() -> Failure:
     return _failure("Function.ResponseSizeTooLarge", message)
 
 
-def platform_failed(request_id: str, why: str) -> Failure:
-    """The sandbox broke, not the function; the caller's answer says so."""
-    return _failure("Sandbox.Failure", f"RequestId: {request_id} Error: {why}")
+def stopped() -> Failure:
+    """The environment was shut down before it was ready."""
+    return _failure("Sandbox.Failure", "The execution environment was shut down")
 
 
 def _signal_name(number: int) -> str:

@@ -140,7 +140,9 @@ class Worker:
         task_directory = await self._code(version, runtime)
         environment_id = parts.new_id()
         stream = stream_name(parts.clock.now(), version.version, environment_id)
-        credentials = parts.credentials.issue(version.key.account_id, version.role, version.key.name)
+        credentials = parts.credentials.issue(
+            version.key.account_id, version.role, version.key.name
+        )
         launch = Launch(runtime=runtime, credentials=credentials, log_stream=stream)
         spec = SandboxSpec(
             environment_id=environment_id,
@@ -182,9 +184,7 @@ class Worker:
         try:
             await server.open(sandbox.runtime_api)
             if sandbox.endpoint is not None:
-                running.endpoint = await loop.create_server(
-                    self._parts.door, sock=sandbox.endpoint
-                )
+                running.endpoint = await loop.create_server(self._parts.door, sock=sandbox.endpoint)
         except BaseException:
             await self.stop(environment)
             raise

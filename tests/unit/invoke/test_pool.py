@@ -15,7 +15,7 @@ from lampyr.tasks import Tasks
 from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import FakeCluster, a_version, an_invocation
 from lampyr.worker.outcomes import Failure
-from lampyr.worker.sandbox.base import SandboxError
+from lampyr.worker.sandbox.base import Exit, SandboxError
 
 HELLO = a_version()
 
@@ -163,8 +163,7 @@ async def test_who_waits_is_served_by_a_new_one_when_the_old_one_ends() -> None:
     second = asyncio.ensure_future(bench.invoke())
     await bench.settle()
     assert len(bench.cluster.started) == 1
-    environment = bench.cluster.started["e1"].environment
-    await environment.stop()
+    bench.cluster.started["e1"].environment.exited(Exit(code=1))
     await bench.settle()
     bench.cluster.started["e2"].answer()
     assert (await second).payload == b"1"
@@ -194,6 +193,17 @@ async def test_when_the_host_is_full_of_work_the_answer_is_an_honest_throttle() 
     bench.cluster.started["e1"].answer()
     await busy
     await bench.tasks.close()
+
+
+async def test_a_caller_whose_environment_is_stopped_hears_that_it_was_not_the_function(
+    bench: Bench,
+) -> None:
+    bench.cluster.held = True
+    call = asyncio.ensure_future(bench.invoke())
+    await bench.settle()
+    await bench.cluster.started["e1"].environment.stop()
+    with pytest.raises(ServiceException, match="cut short"):
+        await call
 
 
 async def test_the_account_pool_has_a_limit_and_returns_to_zero(bench: Bench) -> None:

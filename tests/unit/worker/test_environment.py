@@ -11,6 +11,7 @@ from lampyr.model.invocation import InvokeResult
 from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import EchoRuntime, a_version, an_environment, an_invocation
 from lampyr.worker.environment import (
+    EnvironmentStoppedError,
     ExecutionEnvironment,
     ResponseTooLargeError,
     UnknownRequestIdError,
@@ -249,13 +250,14 @@ async def test_an_idle_environment_is_frozen_and_thawed_for_its_next_invocation(
     await result
 
 
-async def test_stopping_answers_the_caller_and_thaws_what_must_die() -> None:
+async def test_stopping_lets_the_caller_go() -> None:
     clock = ManualClock()
     environment, runtime, pool = ready(clock)
     result = run(environment, clock)
     await environment.stop()
     await environment.stop()
-    assert (await result).function_error == "Unhandled"
+    with pytest.raises(EnvironmentStoppedError):
+        await result
     assert (environment.state, pool.heard) == (State.STOPPED, ["over"])
     sandbox: Any = environment.sandbox
     assert sandbox.calls == ["begin_invoke_phase", "stop 0"]

@@ -78,7 +78,9 @@ async def _check_json(payload: bytes) -> None:
         else:
             await asyncio.to_thread(json.loads, payload)
     except (ValueError, RecursionError) as error:
-        message = f"Could not parse request body into json: Could not parse payload into json: {error}"
+        message = (
+            f"Could not parse request body into json: Could not parse payload into json: {error}"
+        )
         raise InvalidRequestContentException(message) from error
 
 
@@ -88,9 +90,12 @@ def _client_context(value: str | None) -> str | None:
         return None
     if len(value) > CLIENT_CONTEXT_BYTES_MAX:
         raise InvalidParameterValueException(
-            f"Client context must be no more than {CLIENT_CONTEXT_BYTES_MAX} bytes when base64-encoded"
+            f"Client context must be no more than {CLIENT_CONTEXT_BYTES_MAX} bytes "
+            "when base64-encoded"
         )
     try:
         return json.dumps(json.loads(base64.b64decode(value, validate=True)))
     except (ValueError, binascii.Error) as error:
-        raise InvalidRequestContentException("Client context must be a valid Base64-encoded JSON object.") from error
+        raise InvalidRequestContentException(
+            "Client context must be a valid Base64-encoded JSON object."
+        ) from error

@@ -59,21 +59,21 @@ class RuntimeConnection(Connection):
         self._left(self)
 
     def deliver(self, invocation: Invocation, deadline_ms: int) -> None:
-        lines = [
+        head = (
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
             f"Lambda-Runtime-Aws-Request-Id: {invocation.request_id}\r\n"
             f"Lambda-Runtime-Deadline-Ms: {deadline_ms}\r\n"
             f"Lambda-Runtime-Invoked-Function-Arn: {invocation.invoked_arn}\r\n"
             f"Lambda-Runtime-Trace-Id: {invocation.trace_header}\r\n"
-        ]
+            f"content-length: {len(invocation.payload)}\r\n"
+        )
         if invocation.client_context is not None:
-            lines.append(f"Lambda-Runtime-Client-Context: {invocation.client_context}\r\n")
+            head += f"Lambda-Runtime-Client-Context: {invocation.client_context}\r\n"
         if invocation.cognito_identity is not None:
-            lines.append(f"Lambda-Runtime-Cognito-Identity: {invocation.cognito_identity}\r\n")
+            head += f"Lambda-Runtime-Cognito-Identity: {invocation.cognito_identity}\r\n"
         if invocation.tenant_id is not None:
-            lines.append(f"Lambda-Runtime-Aws-Tenant-Id: {invocation.tenant_id}\r\n")
-        lines.append(f"content-length: {len(invocation.payload)}\r\n\r\n")
-        self.write("".join(lines).encode() + invocation.payload)
+            head += f"Lambda-Runtime-Aws-Tenant-Id: {invocation.tenant_id}\r\n"
+        self.write(head.encode() + b"\r\n" + invocation.payload)
 
     def received(self, request: Request) -> None:
         path, method = request.path, request.method
@@ -134,8 +134,8 @@ def _failure_of(request: Request, error_type: str | None = None) -> Failure:
     kind = header[:_ERROR_TYPE_BYTES_MAX] or "Runtime.Unknown"
     payload = request.body
     if not payload or request.too_large:
-        payload = json.dumps({"errorType": kind, "errorMessage": "Unknown application error"})
-        payload = payload.encode()
+        body = {"errorType": kind, "errorMessage": "Unknown application error"}
+        payload = json.dumps(body).encode()
     return Failure(error_type=kind, payload=payload)
 
 

@@ -45,9 +45,7 @@ class RuntimeApiServer:
             connection.close()
 
     def _connection(self) -> RuntimeConnection:
-        return RuntimeConnection(
-            self._environment, arrived=self._connections.add, left=self._gone
-        )
+        return RuntimeConnection(self._environment, arrived=self._connections.add, left=self._gone)
 
     def _gone(self, connection: RuntimeConnection) -> None:
         self._connections.discard(connection)
