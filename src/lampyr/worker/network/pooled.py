@@ -1,0 +1,221 @@
+"""Networks made ahead by a helper process, for a Lampyr that runs as root.
+
+A start takes a ready network and waits for nothing; the keeper makes the next one meanwhile.
+Lampyr holds the descriptors of the router and of its rules, the keeper only works with them:
+when the keeper is killed, a new one goes on where it stopped and no environment notices; when
+Lampyr is killed, the kernel takes devices and rules away with the last descriptor.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import secrets
+import socket
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from lampyr.clock import Clock, SystemClock
+from lampyr.tasks import Tasks
+from lampyr.worker.network.base import Egress, NetworkError, NetworkSlot
+from lampyr.worker.network.files import RESOLV_CONF, network_files
+from lampyr.worker.network.keeper import protocol
+from lampyr.worker.network.keeper.client import KeeperClient
+from lampyr.worker.network.ruleset import GATEWAY, SLOTS_MAX
+
+log = logging.getLogger(__name__)
+SHARED_DIR: Final = Path("/run/lampyr")
+POOL_SIZE: Final = 8
+IN_FLIGHT_MAX: Final = 4
+"""Requests that the keeper has not answered: enough to keep it busy."""
+TEAR_DOWN_MAX: Final = 32
+"""Namespaces given to the kernel at a time, which takes a batch apart about as fast as one."""
+TEAR_DOWN_SECONDS: Final = 0.1
+RESTART_SECONDS_MAX: Final = 10.0
+
+
+class PooledNetwork:
+    """`instance` is 8 hexadecimal digits that no other Lampyr on this host uses."""
+
+    name = "pooled"
+
+    def __init__(
+        self,
+        *,
+        egress: Egress,
+        endpoint_port: int | None,
+        pool_size: int = POOL_SIZE,
+        instance: str | None = None,
+        clock: Clock | None = None,
+        shared_dir: Path = SHARED_DIR,
+    ) -> None:
+        self.instance = instance or secrets.token_hex(4)
+        self._egress = egress
+        self._endpoint_port = None if egress is Egress.NONE else endpoint_port
+        self._pool_size = pool_size
+        self._clock = clock or SystemClock()
+        self._shared_dir = shared_dir
+        self._files: dict[str, str] = {}
+        self._keeper = KeeperClient(self._heard, self._ended)
+        self._kept: list[int] = []
+        self._ready: deque[NetworkSlot] = deque()
+        self._waiting: deque[asyncio.Future[NetworkSlot]] = deque()
+        self._asked = 0
+        self._indices = itertools.cycle(range(1, SLOTS_MAX))
+        self._released: list[int] = []
+        self._tearing_down: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
+        self._closing = False
+
+    async def open(self) -> None:
+        internet = self._egress is Egress.INTERNET
+        self._files = network_files(_read(RESOLV_CONF), GATEWAY if internet else None)
+        try:
+            self._kept = await self._keeper.start(self._arguments(), None)
+        except NetworkError:
+            await self._keeper.close()
+            raise
+        self._refill()
+
+    async def take(self) -> NetworkSlot:
+        if self._closing:
+            raise NetworkError("the network is closed")
+        if self._ready:
+            slot = self._ready.popleft()
+            self._refill()
+            return slot
+        waiter: asyncio.Future[NetworkSlot] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._refill()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self._give_up(waiter)
+            raise
+
+    async def attach(self, slot: NetworkSlot, pid: int) -> None:
+        """Nothing is left to do: the slot was complete before it was taken."""
+
+    async def release(self, slot: NetworkSlot) -> None:
+        if slot.namespace is None:
+            return
+        self._released.append(slot.namespace)
+        slot.namespace = None
+        if self._tearing_down is None and not self._closing:
+            self._tearing_down = self._tasks.start(self._tear_down(), "network tear-down")
+
+    async def close(self) -> None:
+        self._closing = True
+        await self._tasks.close()
+        self._fail_waiting("the network is closed")
+        while self._ready:
+            self._ready.popleft().discard()
+        await self._keeper.close()
+        # Last: with these the kernel removes the router and the host's rules.
+        for descriptor in [*self._released, *self._kept]:
+            os.close(descriptor)
+        self._released, self._kept = [], []
+
+    def _arguments(self) -> list[str]:
+        routed = "router" if self._egress is Egress.INTERNET else "-"
+        return [self.instance, str(self._endpoint_port or 0), str(self._shared_dir), routed]
+
+    def _refill(self) -> None:
+        """Ask for what is missing: one for each that waits, and the pool."""
+        while self._asked < IN_FLIGHT_MAX:
+            wanted = self._pool_size + len(self._waiting) - len(self._ready)
+            if self._closing or self._asked >= wanted or not self._keeper.make(next(self._indices)):
+                return
+            self._asked += 1
+
+    def _heard(self, verb: str, argument: str, descriptors: list[int]) -> None:
+        self._asked -= 1
+        index, _, text = argument.partition(" ")
+        if verb == protocol.FAILED:
+            log.error("no network made", extra={"slot": index, "reason": text})
+            self._fail_waiting(text)
+            return
+        slot = self._slot(index, descriptors)
+        if self._closing:
+            slot.discard()
+            return
+        if self._waiting:
+            self._waiting.popleft().set_result(slot)
+        else:
+            self._ready.append(slot)
+        self._refill()
+
+    def _slot(self, index: str, descriptors: list[int]) -> NetworkSlot:
+        namespace, *listening = descriptors
+        listeners = [socket.socket(fileno=descriptor) for descriptor in listening]
+        return NetworkSlot(
+            id=f"{self.instance}-{index}",
+            namespace=namespace,
+            runtime_api=listeners[0],
+            endpoint=listeners[1] if self._endpoint_port else None,
+            files=self._files,
+        )
+
+    def _give_up(self, waiter: asyncio.Future[NetworkSlot]) -> None:
+        """The start that waited was cancelled; it may have been given a slot just now."""
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+        elif not waiter.cancelled() and waiter.exception() is None:
+            self._ready.append(waiter.result())
+
+    def _fail_waiting(self, text: str) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(NetworkError(text))
+
+    async def _tear_down(self) -> None:
+        """Hand released namespaces to the kernel in batches, so that starts get their turn."""
+        try:
+            while self._released:
+                await self._clock.sleep(TEAR_DOWN_SECONDS)
+                batch, self._released = (
+                    self._released[:TEAR_DOWN_MAX],
+                    self._released[TEAR_DOWN_MAX:],
+                )
+                for namespace in batch:
+                    os.close(namespace)
+        finally:
+            self._tearing_down = None
+
+    def _ended(self) -> None:
+        self._asked = 0
+        if not self._closing and self._kept_or_isolated():
+            log.error("network keeper ended", extra={"pid": self._keeper.pid})
+            self._tasks.start(self._restart(), "network keeper restart")
+
+    def _kept_or_isolated(self) -> bool:
+        """Whether there is something to go on with: `open` has come to its end."""
+        return bool(self._kept) or bool(self._files and self._egress is not Egress.INTERNET)
+
+    async def _restart(self) -> None:
+        delay = 0.1
+        while True:
+            await self._keeper.close()
+            self._keeper = KeeperClient(self._heard, self._ended)
+            try:
+                router = self._kept[0] if self._kept else None
+                more = await self._keeper.start(self._arguments(), router)
+            except NetworkError as error:
+                log.error("network keeper not restarted", extra={"reason": str(error)})  # noqa: TRY400
+                self._fail_waiting(str(error))
+                await self._clock.sleep(delay)
+                delay = min(delay * 2, RESTART_SECONDS_MAX)
+                continue
+            for descriptor in more:  # Ours are still open.
+                os.close(descriptor)
+            self._refill()
+            return
+
+
+def _read(path: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(path).read_text(errors="replace")
+    return ""
