@@ -1,0 +1,73 @@
+"""What all tests share: where they run, and a Lampyr to talk to."""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lampyr.testing.server import LampyrServer
+
+ROOT: Final = Path(__file__).parents[1]
+ALONE: Final = ("tests/load/", "tests/crash/")
+"""These keep both cores busy or look at the whole host: one after the other, in one process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs to run as root"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_of_the_developer() -> Iterator[None]:
+    """Neither variables nor files of the person who runs the tests change what they see."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if re.match(r"AWS_|LAMPYR_(?!TEST_)", name):
+                patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def lampyr_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
+    """One Lampyr for all tests of this process; each uses function names of its own."""
+    if not (ROOT / "src" / "lampyr" / "app.py").exists():
+        pytest.skip("there is no server yet")
+    server = LampyrServer(tmp_path_factory.mktemp("lampyr"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def lambda_client(lampyr_server: LampyrServer) -> Iterator[Any]:
+    """boto3's client of `lampyr_server`."""
+    client = lampyr_server.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def new_server(tmp_path: Path) -> Iterator[Callable[..., LampyrServer]]:
+    """Make a Lampyr for this test alone: `new_server("--egress", "none").start()`.
+
+    What still runs at the end is stopped, and has to leave nothing behind.
+    """
+    servers: list[LampyrServer] = []
+
+    def make(*arguments: str, **variables: str) -> LampyrServer:
+        directory = tmp_path / f"server{len(servers)}"
+        servers.append(LampyrServer(directory, arguments=arguments, variables=variables))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
