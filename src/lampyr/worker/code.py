@@ -179,11 +179,10 @@ def _take_over(root: Path) -> list[tuple[str, int]]:
     boot = _BOOT_ID.read_text().strip()
     marker = root / _BOOT
     names = {path.name for path in root.iterdir()} - {_BOOT}
-    complete = []
+    complete: list[tuple[str, int]] = []
     if marker.exists() and marker.read_text() == boot:
-        for name in names:
-            if f"{name}{_BYTES}" in names:
-                complete.append((name, int((root / f"{name}{_BYTES}").read_text() or 0)))
+        whole = (name for name in names if f"{name}{_BYTES}" in names)
+        complete = [(name, int((root / f"{name}{_BYTES}").read_text() or 0)) for name in whole]
     kept = {name for name, _ in complete}
     for name in names - kept - {f"{name}{_BYTES}" for name in kept}:
         path = root / name

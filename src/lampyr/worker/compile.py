@@ -13,6 +13,7 @@ import stat
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
@@ -23,6 +24,7 @@ SECONDS_MAX: Final = 120.0
 MEMORY_BYTES_MAX: Final = 1024 * 1024 * 1024
 SOURCE_BYTES_MAX: Final = 8 * 1024 * 1024
 NOBODY: Final = 65_534
+_WATCH_SECONDS: Final = 0.1
 _FRAME: Final = struct.Struct("<I")
 
 # Runs in the target interpreter, 3.8 or later. `.pyc`: magic, flags 1 (by hash, unchecked), hash.
@@ -72,7 +74,7 @@ def compile_tree(
     """Write `__pycache__` beside every module under `root`; how many modules were compiled.
 
     What does not compile is left as it is: the function's own error, when it is run. Blocks; to
-    be called on a thread; gives up between two modules once `stop` is set.
+    be called on a thread; gives up soon after `stop` is set.
     """
     sources = list(_sources(root))
     if not sources:
@@ -90,12 +92,14 @@ def compile_tree(
     except OSError as error:
         log.warning("cannot byte-compile", extra={"python": str(python), "reason": str(error)})
         return 0
-    watchdog = threading.Timer(seconds_max, _kill, (process,))
+    over = threading.Event()
+    watchdog = threading.Thread(target=_watch, args=(process, over, stop, seconds_max))
     watchdog.start()
     try:
-        return _compile_all(process, root, sources, stop or threading.Event())
+        return _compile_all(process, root, sources)
     finally:
-        watchdog.cancel()
+        over.set()
+        watchdog.join()
         _kill(process)
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -112,7 +116,6 @@ def _compile_all(
     process: "subprocess.Popen[bytes]",
     root: Path,
     sources: Sequence[Path],
-    stop: threading.Event,
 ) -> int:
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
@@ -120,8 +123,6 @@ def _compile_all(
     try:
         tag = _tag(process.stdout)
         for path in sources:
-            if stop.is_set():
-                break
             name = f"/var/task/{path.relative_to(root)}"
             _send(process.stdin, os.fsencode(name), path.read_bytes())
             code = _receive(process.stdout)
@@ -188,6 +189,20 @@ def _receive(pipe: IO[bytes]) -> bytes:
     if len(data) != length:
         raise _CompilerGoneError
     return data
+
+
+def _watch(
+    process: "subprocess.Popen[bytes]",
+    over: threading.Event,
+    stop: threading.Event | None,
+    seconds_max: float,
+) -> None:
+    """End the compiler when its time is up or nobody wants its work any more."""
+    end = time.monotonic() + seconds_max
+    while not over.wait(_WATCH_SECONDS):
+        if time.monotonic() > end or (stop is not None and stop.is_set()):
+            _kill(process)
+            return
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
