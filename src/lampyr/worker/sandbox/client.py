@@ -1,0 +1,170 @@
+"""The server's end of the spawner."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lampyr.tasks import Tasks
+from lampyr.worker.sandbox import packets
+from lampyr.worker.sandbox.base import SandboxError
+
+log = logging.getLogger(__name__)
+
+_CODE: Final = """\
+import sys
+sys.path.append(sys.argv[1])
+from spawner.main import main
+main(int(sys.argv[2]))
+"""
+_READY_SECONDS: Final = 10.0
+
+
+class SpawnerGoneError(SandboxError):
+    """The spawner died, and every sandbox with it; the next start makes a new one."""
+
+
+class Spawner:
+    """A running spawner process. `on_exit` is told of each sandbox that ended, once."""
+
+    def __init__(
+        self,
+        tasks: Tasks,
+        on_exit: Callable[[str, int, bool], None],
+        on_death: Callable[[], None],
+    ) -> None:
+        self._tasks = tasks
+        self._on_exit = on_exit
+        self._on_death = on_death
+        self._started: dict[str, asyncio.Future[tuple[int, int]]] = {}
+        self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self._sending = False
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._socket is not None
+
+    @property
+    def pid(self) -> int:
+        """0 when there is none."""
+        return self._process.pid if self._process is not None else 0
+
+    async def open(self, config: Mapping[str, Any]) -> None:
+        """Raise `SandboxError` when the process does not come up."""
+        ours, theirs = packets.pair()
+        with theirs:
+            directory = str(Path(__file__).parent)
+            self._process = subprocess.Popen(  # noqa: ASYNC220  It is an exec, not a wait.
+                [sys.executable, "-I", "-S", "-c", _CODE, directory, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={},
+                start_new_session=True,
+                cwd="/",
+            )
+        ours.send(json.dumps(config).encode())
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                data, _ = await packets.receive(ours)
+        except TimeoutError:
+            data = b""
+        if not data:
+            ours.close()
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            raise SandboxError("the spawner of sandboxes did not start; its error is in the log")
+        self._socket = ours
+        self._reader = self._tasks.start(self._read(ours), "spawner")
+
+    async def start(
+        self, name: str, message: Mapping[str, Any], descriptors: Sequence[int]
+    ) -> tuple[int, int]:
+        """Process number and pidfd of the new sandbox; raise `SpawnerGoneError`."""
+        if self._socket is None:
+            raise SpawnerGoneError("the spawner is gone")
+        future = asyncio.get_running_loop().create_future()
+        self._started[name] = future
+        # Duplicates, as the caller may close its own before these are sent.
+        self._unsent.append((json.dumps(message).encode(), [os.dup(fd) for fd in descriptors]))
+        self._send()
+        return await asyncio.shield(future)
+
+    def _send(self) -> None:
+        """Hand over what is waiting, in order, as far as the socket takes it."""
+        while self._unsent and self._socket is not None and not self._sending:
+            data, descriptors = self._unsent[0]
+            try:
+                socket.send_fds(self._socket, [data], descriptors)
+            except BlockingIOError:
+                self._sending = True
+                self._tasks.start(self._send_later(self._socket), "spawner send")
+                return
+            except OSError:  # It died: the reader will say so.
+                return
+            self._unsent.popleft()
+            for fd in descriptors:
+                os.close(fd)
+
+    async def _send_later(self, end: socket.socket) -> None:
+        try:
+            await packets.writable(end)
+        finally:
+            self._sending = False
+        self._send()
+
+    async def _read(self, end: socket.socket) -> None:
+        try:
+            while True:
+                data, descriptors = await packets.receive(end)
+                if not data:
+                    break
+                self._receive(json.loads(data), descriptors)
+        finally:
+            self._gone(end)
+        self._on_death()
+
+    def _receive(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        if (name := message.get("started")) is not None:
+            future = self._started.pop(name)
+            future.set_result((message["pid"], descriptors[0]))
+        elif (name := message.get("exited")) is not None:
+            if (future := self._started.pop(name, None)) is not None:  # It could not be cloned.
+                future.set_result((0, -1))
+            self._on_exit(name, message["status"], message["out_of_memory"])
+
+    def _gone(self, end: socket.socket) -> None:
+        self._socket = None
+        end.close()
+        for _, descriptors in self._unsent:
+            for fd in descriptors:
+                os.close(fd)
+        self._unsent.clear()
+        for future in self._started.values():
+            if not future.done():
+                future.set_exception(SpawnerGoneError("the spawner died"))
+                future.exception()  # Whoever waits is told; when nobody does, that is no bug.
+        self._started.clear()
+
+    async def wait(self) -> None:
+        """Until the process is reaped; it ends when the socket is closed."""
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait)
+
+    async def close(self) -> None:
+        """End it, and with it whatever sandbox still runs."""
+        if self._reader is not None and not self._reader.done():
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+        await self.wait()

@@ -1,0 +1,53 @@
+"""Packets with descriptors over unix sockets, without blocking the event loop."""
+
+import asyncio
+import socket
+
+from lampyr.worker.sandbox.spawner import wire
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends that keep packets apart; the first does not block."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
+
+
+async def readable(end: socket.socket) -> None:
+    """Return when there is something to receive, or the other end is gone."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    loop.add_reader(end.fileno(), _done, future)
+    try:
+        await future
+    finally:
+        loop.remove_reader(end.fileno())
+
+
+async def writable(end: socket.socket) -> None:
+    """Return when a packet may fit."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    loop.add_writer(end.fileno(), _done, future)
+    try:
+        await future
+    finally:
+        loop.remove_writer(end.fileno())
+
+
+async def receive(end: socket.socket) -> tuple[bytes, list[int]]:
+    """The next packet; an empty one when every other end is closed."""
+    while True:
+        try:
+            data, descriptors = wire.receive(end)
+        except BlockingIOError:
+            await readable(end)
+        except ConnectionError:
+            return b"", []
+        else:
+            return data, descriptors
+
+
+def _done(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,226 @@
+"""From a fresh clone of the spawner to a function in its sandbox: one way, two orders.
+
+As root, the file system is put together by real root, since only that one may mount an image,
+and the user namespace comes last. As an ordinary user, the user namespace comes first, since
+everything else is allowed only inside it. Either way the process ends without any capability in
+a user namespace of its own, in which user `INSIDE_UID` is the only one.
+"""
+
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+
+from . import init, root
+from .cgroups import Cgroups
+from .linux import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWNET,
+    CLONE_NEWUSER,
+    die_with_parent,
+    drop_capabilities,
+    enter,
+    install_filter,
+    set_dumpable,
+    set_no_new_privileges,
+    unshare,
+)
+from .plan import INSIDE_GID, INSIDE_UID, Config, Start
+
+_TELEMETRY_FD = 3
+_SIOCSIFFLAGS = 0x8914
+_UP_AND_RUNNING = 0x1 | 0x40
+_BACKLOG = 128
+_OOM_SCORE = 500
+_FUNCTION_PID = 2
+
+
+class Inherited:
+    """What the spawner has opened for a child."""
+
+    def __init__(self, spawner: int, program: int, rules: bytes) -> None:
+        self.spawner = spawner
+        """Its pidfd."""
+        self.program = program
+        """The file of the `init` program."""
+        self.rules = rules
+        """The seccomp filter."""
+        self.status = -1
+        """Where `init` writes how the function ended."""
+        self.oom: int | None = None
+        """The eventfd that tells of a want of memory, when the kernel needs one."""
+
+
+class Child:
+    """The first process of a sandbox, until it turns into `init`."""
+
+    def __init__(
+        self, config: Config, cgroups: "Cgroups | None", start: Start, inherited: Inherited
+    ) -> None:
+        self._config = config
+        self._cgroups = cgroups
+        self._start = start
+        self._inherited = inherited
+        self._report = socket.socket(fileno=start.report)
+        self._step = "start"
+        self._as_root = config.as_root
+
+    def run(self) -> None:
+        """Never returns."""
+        try:
+            self._set_up()
+            self._become()
+        except BaseException as error:  # noqa: BLE001  A clone of the spawner must end here.
+            text = f"{self._step}: {error}"
+            self._report.send(json.dumps({"error": text}).encode())
+        finally:
+            os._exit(1)
+
+    def _set_up(self) -> None:
+        start = self._start
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        self._step = "control group"
+        self._join_cgroup()
+        if not self._as_root:
+            self._step = "user namespace"
+            map_ids(start.uid, start.gid)
+        self._step = "cgroup namespace"
+        unshare(CLONE_NEWCGROUP)
+        self._step = "network"
+        self._connect()
+        self._step = "file system"
+        owner = (start.uid, start.gid) if self._as_root else (INSIDE_UID, INSIDE_GID)
+        for fd in (start.output, start.telemetry):
+            os.fchown(fd, *owner)  # So that /dev/stdout can be opened.
+        root.build(self._config, start, owner)
+        socket.sethostname(start.hostname)
+        self._step = "limits"
+        for name, value in start.rlimits:
+            limit_to(getattr(resource, f"RLIMIT_{name}"), value)
+        self._step = "privileges"
+        if self._as_root:
+            os.setgroups([])
+            os.setresgid(start.gid, start.gid, start.gid)
+            os.setresuid(start.uid, start.uid, start.uid)
+            # Else the files that `map_ids` writes would belong to somebody else.
+            set_dumpable(True)
+            unshare(CLONE_NEWUSER)
+            map_ids(start.uid, start.gid)
+        drop_capabilities()
+        set_no_new_privileges()
+        # Undone by each change of credentials, so it comes after the last one.
+        die_with_parent(signal.SIGKILL)
+        if ended(self._inherited.spawner):
+            raise OSError("the spawner is gone")
+
+    def _join_cgroup(self) -> None:
+        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123  pathlib is heavy.
+            file.write(str(_OOM_SCORE))
+        if self._cgroups is None:
+            return
+        start = self._start
+        self._cgroups.create(start.id, start.memory_bytes, start.processes)
+        if self._inherited.oom is not None:
+            self._cgroups.watch(start.id, self._inherited.oom)
+        self._cgroups.join(start.id)
+
+    def _connect(self) -> None:
+        start = self._start
+        if start.network is not None:
+            enter(start.network, CLONE_NEWNET)
+            return
+        bring_loopback_up()
+        listeners = [listen(port) for port in start.ports]
+        socket.send_fds(self._report, [b'{"listening": true}'], [s.fileno() for s in listeners])
+        for listener in listeners:
+            listener.close()
+        if start.waits:
+            self._step = "wait for the network"
+            if not self._report.recv(16):
+                raise OSError("the server is gone")
+
+    def _become(self) -> None:
+        """Fork the function; turn into init."""
+        self._step = "first process"
+        # What is in memory here is the spawner's: no function may see it.
+        set_dumpable(False)
+        install_filter(self._inherited.rules)
+        pid = os.fork()
+        if pid == 0:
+            self._step = "execute"
+            execute(self._start, self._start.output, self._start.telemetry)
+        if pid != _FUNCTION_PID:
+            raise OSError(f"the function is process {pid}, not {_FUNCTION_PID}")
+        become_init(self._inherited.program, self._inherited.status)
+
+
+def execute(start: Start, output: int, telemetry: int) -> None:
+    """Turn into the function, with no other descriptor than 0, 1, 2 and the telemetry's."""
+    os.setsid()
+    os.umask(0o022)
+    os.chdir(start.cwd)
+    keep = [os.open("/dev/null", os.O_RDONLY), output, output, telemetry]
+    # First out of the way of each other, then into place.
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in keep]
+    for place, fd in enumerate(high):
+        os.dup2(fd, place, inheritable=True)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.execve(start.argv[0], start.argv, start.variables)
+
+
+def become_init(program: int, status: int) -> None:
+    """Turn into the program that reaps; every signal stays blocked."""
+    program = fcntl.fcntl(program, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.dup2(status, init.STATUS_FD, inheritable=True)
+    for fd in (0, 1, 2):
+        os.close(fd)
+    os.execve(program, ["init"], {})
+
+
+def map_ids(uid: int, gid: int) -> None:
+    """In a new user namespace: make this user and group, of the parent's, the only ones."""
+    for name, line in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{INSIDE_UID} {uid} 1"),
+        ("gid_map", f"{INSIDE_GID} {gid} 1"),
+    ):
+        fd = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(fd, line.encode())
+        os.close(fd)
+
+
+def bring_loopback_up() -> None:
+    """In a network namespace of one's own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("16sH14x", b"lo", _UP_AND_RUNNING)
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
+
+
+def listen(port: int) -> socket.socket:
+    """On the loopback address."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def limit_to(kind: int, value: int) -> None:
+    """Both limits, as far as they may still be raised."""
+    _, hard = resource.getrlimit(kind)
+    if hard != resource.RLIM_INFINITY and os.getuid() != 0:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def ended(pidfd: int) -> bool:
+    """Whether that process is gone."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))

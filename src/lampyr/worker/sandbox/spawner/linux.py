@@ -1,0 +1,178 @@
+"""The kernel's calls that Python's standard library lacks, by ctypes."""
+
+import ctypes
+import errno
+import os
+import struct
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_NOATIME = 0x400
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MNT_DETACH = 2
+
+CLONE_PIDFD = 0x1000
+CLONE_NEWNS = 0x20000
+CLONE_NEWCGROUP = 0x2000000
+CLONE_NEWUTS = 0x4000000
+CLONE_NEWIPC = 0x8000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+_SIGCHLD = 17
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_CAPABILITY_VERSION_3 = 0x20080522
+_LAST_CAP = 63
+
+MACHINE = os.uname().machine
+_NUMBERS = {
+    "x86_64": {"clone": 56, "pivot_root": 155, "capset": 126, "seccomp": 317},
+    "aarch64": {"clone": 220, "pivot_root": 41, "capset": 91, "seccomp": 277},
+}
+SUPPORTED = MACHINE in _NUMBERS
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+_libc.mount.argtypes = [
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_ulong,
+    ctypes.c_char_p,
+]
+_libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+# Holds the interpreter lock during the call, as a fork must.
+_python = ctypes.PyDLL(None, use_errno=True)
+_python.syscall.restype = ctypes.c_long
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
+
+
+def _number(name: str) -> int:
+    try:
+        return _NUMBERS[MACHINE][name]
+    except KeyError:
+        raise OSError(errno.ENOSYS, f"no system call numbers for {MACHINE}") from None
+
+
+def mount(
+    source: str | None, target: str, kind: str | None = None, flags: int = 0, data: str = ""
+) -> None:
+    """mount(2)."""
+    result = _libc.mount(
+        os.fsencode(source) if source is not None else None,
+        os.fsencode(target),
+        kind.encode() if kind is not None else None,
+        flags,
+        os.fsencode(data) if data else None,
+    )
+    _check(result, f"mount {kind or 'of'} {source or ''} at {target}")
+
+
+def unmount(target: str, flags: int = MNT_DETACH) -> None:
+    """umount2(2)."""
+    _check(_libc.umount2(os.fsencode(target), flags), f"unmount {target}")
+
+
+def pivot_root(new_root: str) -> None:
+    """Make `new_root`, a mount point, the root of this mount namespace; the old one is gone."""
+    os.chdir(new_root)
+    _check(_libc.syscall(_number("pivot_root"), b".", b"."), "pivot_root")
+    unmount(".")
+    os.chdir("/")
+
+
+def fork_into(namespaces: int) -> tuple[int, int]:
+    """fork(2), the child in new namespaces: (0, -1) in the child, (pid, pidfd) in the parent."""
+    pidfd = ctypes.c_int(-1)
+    number = _number("clone")
+    # These are what os.fork itself calls around the system call.
+    _python.PyOS_BeforeFork()
+    pid = _python.syscall(
+        ctypes.c_long(number),
+        ctypes.c_ulong(namespaces | CLONE_PIDFD | _SIGCHLD),
+        ctypes.c_void_p(None),
+        ctypes.byref(pidfd),
+        ctypes.c_void_p(None),
+        ctypes.c_void_p(None),
+    )
+    if pid == 0:
+        _python.PyOS_AfterFork_Child()
+        return 0, -1
+    _python.PyOS_AfterFork_Parent()
+    _check(pid, "clone")
+    return pid, pidfd.value
+
+
+def unshare(namespaces: int) -> None:
+    """unshare(2)."""
+    _check(_libc.unshare(namespaces), "unshare")
+
+
+def enter(namespace: int, kind: int) -> None:
+    """setns(2)."""
+    _check(_libc.setns(namespace, kind), "setns")
+
+
+def _prctl(option: int, first: int = 0, second: int = 0) -> int:
+    return int(_libc.prctl(option, first, second, 0, 0))
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Be sent `signal_number` when the parent dies; undone by every change of credentials."""
+    _check(_prctl(_PR_SET_PDEATHSIG, signal_number), "PR_SET_PDEATHSIG")
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Whether other processes of the same user may look into this one."""
+    _check(_prctl(_PR_SET_DUMPABLE, int(dumpable)), "PR_SET_DUMPABLE")
+
+
+def drop_capabilities() -> None:
+    """Give up every capability, and the means to get one by executing a file."""
+    for capability in range(_LAST_CAP + 1):
+        if _prctl(_PR_CAPBSET_DROP, capability) < 0:
+            if ctypes.get_errno() == errno.EINVAL:
+                break  # The kernel knows no more.
+            _check(-1, "PR_CAPBSET_DROP")
+    _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
+    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    _check(_libc.syscall(_number("capset"), header, b"\0" * 24), "capset")
+
+
+def set_no_new_privileges() -> None:
+    """From now on no executed file gives privileges."""
+    _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "PR_SET_NO_NEW_PRIVS")
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def install_filter(program: bytes) -> None:
+    """Install a seccomp filter: struct sock_filter instructions, eight bytes each."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+    description = _Program(len(program) // 8, ctypes.addressof(buffer))
+    set_mode_filter = 1
+    # Without this flag kernels before 5.16 slow every branch of the function down.
+    allow_speculation = 4
+    result = _libc.syscall(
+        _number("seccomp"), set_mode_filter, allow_speculation, ctypes.byref(description)
+    )
+    _check(result, "seccomp")

@@ -1,0 +1,248 @@
+"""The spawner's loop: start, reap, report; and clean up when the server is gone.
+
+Messages are JSON, one in each packet of a socket that the server holds the other end of. The
+first one is the configuration. Then the server sends `start` messages, each with the descriptors
+that `Start` names, and gets back `{"started": id, "pid": …}` with a pidfd and, once for each,
+`{"exited": id, "status": wait status, "out_of_memory": …}` when every process of that sandbox is
+gone and its control group too. What goes wrong inside a sandbox before the function runs, the
+sandbox's own process tells the server through the socket that came with `start`.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+
+from . import init, seccomp, wire
+from .cgroups import described
+from .child import Child, Inherited
+from .linux import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    SUPPORTED,
+    fork_into,
+)
+from .plan import Config, Start
+
+_RETRY_MILLISECONDS = 5
+_STATUS_BYTES = 4
+
+
+class Running:
+    """A sandbox whose first process lives."""
+
+    def __init__(self, name: str, pid: int, status: int, oom: "int | None") -> None:
+        self.name = name
+        self.pid = pid
+        self.status = status
+        """Where `init` says how the function ended."""
+        self.oom = oom
+        self.out_of_memory = False
+
+    def close(self) -> None:
+        os.close(self.status)
+        if self.oom is not None:
+            os.close(self.oom)
+
+
+class Spawner:
+    """Everything this process does, on one thread."""
+
+    def __init__(self, server: socket.socket, config: Config) -> None:
+        self._server = server
+        self._config = config
+        self._cgroups = described(config.cgroups)
+        self._inherited = Inherited(os.pidfd_open(os.getpid()), init.descriptor(), seccomp.build())
+        self._running: dict[int, Running] = {}
+        self._watched: dict[int, Running] = {}
+        self._emptied: list[tuple[Running, int]] = []
+        """Ended, but the kernel still counts a process in their control group."""
+        self._wakeup, wakeup = socket.socketpair()
+        wakeup.setblocking(False)
+        self._wakeup.setblocking(False)
+        signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
+        self._wakeup_writer = wakeup
+        # The server decides when to stop. Handlers, unlike SIG_IGN, end with an execve.
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        self._poll = select.poll()
+        self._poll.register(server, select.POLLIN)
+        self._poll.register(self._wakeup, select.POLLIN)
+
+    def run(self) -> None:
+        """Until the server is gone, and with it every sandbox."""
+        if self._cgroups is not None:
+            self._cgroups.prepare()
+        self._send({"ready": os.getpid()})
+        while True:
+            for fd, _ in self._poll.poll(_RETRY_MILLISECONDS if self._emptied else None):
+                if fd == self._server.fileno():
+                    if not self._receive():
+                        self._end()
+                        return
+                elif fd in self._watched:
+                    self._out_of_memory(self._watched[fd])
+            with contextlib.suppress(BlockingIOError):
+                self._wakeup.recv(4096)
+            self._reap()
+            self._retry()
+
+    def _receive(self) -> bool:
+        try:
+            data, descriptors = wire.receive(self._server)
+        except ConnectionError:
+            return False
+        if not data:
+            return False
+        start = Start(json.loads(data), descriptors)
+        try:
+            self._start(start)
+        except OSError as error:
+            report = socket.socket(fileno=os.dup(start.report))
+            with contextlib.suppress(OSError):
+                report.send(json.dumps({"error": f"clone: {error}"}).encode())
+            report.close()
+            self._send({"exited": start.id, "status": signal.SIGKILL, "out_of_memory": False})
+        finally:
+            start.close()
+        return True
+
+    def _start(self, start: Start) -> None:
+        namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
+        if start.network is None:
+            namespaces |= CLONE_NEWNET
+        if not self._config.as_root:
+            namespaces |= CLONE_NEWUSER
+        status, self._inherited.status = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        oom = None
+        if self._cgroups is not None and self._cgroups.version == 1 and self._cgroups.has_memory:
+            oom = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._inherited.oom = oom
+        running = Running(start.id, -1, status, oom)
+        try:
+            pid, pidfd = fork_into(namespaces)
+        except OSError:
+            os.close(self._inherited.status)
+            running.close()
+            raise
+        if pid == 0:
+            Child(self._config, self._cgroups, start, self._inherited).run()
+        os.close(self._inherited.status)
+        running.pid = pid
+        self._running[pid] = running
+        if oom is not None:
+            self._watched[oom] = running
+            self._poll.register(oom, select.POLLIN)
+        self._record(running)
+        self._send({"started": start.id, "pid": pid}, pidfd)
+        os.close(pidfd)
+
+    def _out_of_memory(self, running: Running) -> None:
+        """A process of the sandbox is being killed; version 1 spares the others, we do not."""
+        if running.oom is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(running.oom)
+        if self._cgroups is not None and self._cgroups.out_of_memory(running.name):
+            running.out_of_memory = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(running.pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            running = self._running.pop(pid, None)
+            if running is not None:
+                self._ended(running, status)
+
+    def _ended(self, running: Running, status: int) -> None:
+        """Its first process was the last to be reaped: every process of the sandbox is gone."""
+        if self._cgroups is not None:
+            running.out_of_memory |= self._cgroups.out_of_memory(running.name)
+        with contextlib.suppress(BlockingIOError):
+            written = os.read(running.status, _STATUS_BYTES)
+            if len(written) == _STATUS_BYTES and os.WIFEXITED(status):
+                status = int.from_bytes(written, sys.byteorder)
+        if running.oom is not None:
+            self._poll.unregister(running.oom)
+            del self._watched[running.oom]
+        running.close()
+        self._emptied.append((running, status))
+
+    def _retry(self) -> None:
+        left = []
+        for running, status in self._emptied:
+            if self._cgroups is not None and not self._cgroups.remove(running.name):
+                left.append((running, status))
+                continue
+            self._forget(running)
+            self._send(
+                {
+                    "exited": running.name,
+                    "status": status,
+                    "out_of_memory": running.out_of_memory,
+                }
+            )
+        self._emptied = left
+
+    def _record(self, running: Running) -> None:
+        if self._config.records is None:
+            return
+        with open(f"/proc/{running.pid}/stat") as file:
+            started = file.read().rpartition(")")[2].split()[19]
+        with open(f"{self._config.records}/{running.name}", "w") as file:
+            file.write(f"{running.pid} {started}")
+
+    def _forget(self, running: Running) -> None:
+        if self._config.records is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self._config.records}/{running.name}")
+
+    def _send(self, message: "dict[str, object]", *descriptors: int) -> None:
+        # When the server is gone, the next poll says so.
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._server, [json.dumps(message).encode()], descriptors)
+
+    def _end(self) -> None:
+        """The server is gone: nothing may stay."""
+        for pid in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if self._cgroups is not None:
+            for running in self._running.values():  # Whoever is frozen dies when thawed.
+                self._cgroups.kill(running.name)
+        for pid, running in self._running.items():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+            self._forget(running)
+        if self._cgroups is not None:
+            self._cgroups.remove_all()
+
+
+def main(descriptor: int) -> None:
+    """Serve the server at the other end of this socket."""
+    if not SUPPORTED:
+        raise SystemExit(f"sandboxes by direct system calls know no {os.uname().machine}")
+    server = socket.socket(fileno=descriptor)
+    server.set_inheritable(False)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    config = Config(json.loads(server.recv(wire.PACKET_BYTES)))
+    # What exists now stays: not looking at it keeps its pages shared with the children.
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    Spawner(server, config).run()

@@ -1,0 +1,130 @@
+"""The file system of a sandbox, put together by the sandbox's own first process.
+
+It does so while it is root, really or in its user namespace, so that afterwards nobody in the
+sandbox can undo it.
+"""
+
+import contextlib
+import os
+
+from . import loop
+from .linux import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    mount,
+    pivot_root,
+)
+from .plan import Config, Start
+
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+)
+# Of the host as a whole, and of no use to a function.
+_PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs")
+_PROC_EMPTY_FILES = ("kcore", "keys", "timer_list", "kallsyms", "sched_debug", "latency_stats")
+_PROC_EMPTY_DIRECTORIES = ("acpi", "scsi", "driver", "asound")
+# In a user namespace a mount keeps the restrictions it came with.
+_KEPT_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
+
+
+def bind_read_only(source: str, target: str) -> None:
+    """Show `source`, with what is mounted below it, at `target`."""
+    mount(source, target, None, MS_BIND | MS_REC)
+    kept = os.statvfs(target).f_flag & _KEPT_FLAGS
+    flags = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | kept
+    mount(None, target, None, flags)
+
+
+def build(config: Config, start: Start, owner: tuple[int, int]) -> None:
+    """Mount everything and make it the root; `owner` is who `/tmp` belongs to."""
+    root = config.root
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    bind_read_only(root, root)
+    for target, source in config.shared:
+        bind_read_only(source, root + target)
+    for target in config.masked:
+        bind_read_only(config.empty, root + target)
+    for target, source in start.mounts:
+        bind_read_only(source, root + target)
+    _mount_layers(start.layers, f"{root}/opt")
+    _mount_tmp(config, start, f"{root}/tmp", owner)
+    _mount_proc(f"{root}/proc", config.empty)
+    _mount_dev(root, start)
+    pivot_root(root)
+
+
+def _mount_layers(layers: list[str], target: str) -> None:
+    if not layers:
+        return
+    if len(layers) == 1:
+        bind_read_only(layers[0], target)
+        return
+    # By descriptor, as a path may have a comma or a colon in it. The first is on top.
+    opened = [os.open(layer, os.O_PATH | os.O_CLOEXEC) for layer in reversed(layers)]
+    lower = ":".join(f"/proc/self/fd/{fd}" for fd in opened)
+    mount("overlay", target, "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV, f"lowerdir={lower}")
+    for fd in opened:
+        os.close(fd)
+
+
+def _mount_tmp(config: Config, start: Start, target: str, owner: tuple[int, int]) -> None:
+    flags = MS_NOSUID | MS_NODEV
+    if start.tmp_template is None:
+        uid, gid = owner
+        options = f"size={start.tmp_bytes},mode=700,uid={uid},gid={gid}"
+        mount("tmpfs", target, "tmpfs", flags, options)
+        return
+    image = loop.nameless_copy(start.tmp_template, config.scratch)
+    device, path = loop.attach(image)
+    # It is thrown away with the sandbox: fsync need not reach the disk.
+    mount(path, target, "ext4", flags, "discard,nobarrier,noinit_itable")
+    os.close(device)
+    os.close(image)
+    os.rmdir(f"{target}/lost+found")
+    os.chown(target, *owner)
+    os.chmod(target, 0o700)
+
+
+def _mount_proc(target: str, empty: str) -> None:
+    mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    for name in _PROC_READ_ONLY:
+        with contextlib.suppress(FileNotFoundError):
+            bind_read_only(f"{target}/{name}", f"{target}/{name}")
+    for name in _PROC_EMPTY_FILES:
+        with contextlib.suppress(FileNotFoundError):
+            mount("/dev/null", f"{target}/{name}", None, MS_BIND)
+    for name in _PROC_EMPTY_DIRECTORIES:
+        with contextlib.suppress(FileNotFoundError):
+            bind_read_only(empty, f"{target}/{name}")
+
+
+def _mount_dev(root: str, start: Start) -> None:
+    target = f"{root}/dev"
+    mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=755")
+    for name in _DEVICES:
+        os.close(os.open(f"{target}/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+        mount(f"/dev/{name}", f"{target}/{name}", None, MS_BIND)
+    for name, destination in _LINKS:
+        os.symlink(destination, f"{target}/{name}")
+    os.mkdir(f"{target}/shm")
+    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    mount("tmpfs", f"{target}/shm", "tmpfs", flags, f"size={start.shm_bytes},mode=1777")
+    for path, content in start.files:
+        # The mount keeps the file when its name is gone.
+        source = f"{target}/file"
+        fd = os.open(source, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+        os.write(fd, content.encode())
+        os.close(fd)
+        bind_read_only(source, root + path)
+        os.unlink(source)
+    mount(None, target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
