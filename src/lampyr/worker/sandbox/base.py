@@ -17,7 +17,12 @@ class SandboxSpec:
     argv: tuple[str, ...]
     """The first is an absolute path inside the sandbox."""
     variables: Mapping[str, str]
-    """The whole environment of the process; nothing is added and nothing inherited."""
+    """The whole environment of the process; nothing is inherited.
+
+    A driver adds `_LAMBDA_TELEMETRY_LOG_FD`. As only the driver knows the addresses, it replaces
+    `AWS_LAMBDA_RUNTIME_API` when that is exactly `{runtime_api}`, and `AWS_ENDPOINT_URL` when that
+    is exactly `http://{endpoint}`; no other value is looked at.
+    """
     mounts: Mapping[str, str]
     """Target inside → directory on the host, all read-only: `/var/task`, `/var/runtime`, …"""
     layers: tuple[str, ...] = ()
@@ -26,6 +31,7 @@ class SandboxSpec:
     tmp_mb: int
     cwd: str = "/var/task"
     rlimits: Mapping[str, int] = field(default_factory=dict)
+    """Further resource limits: name without `RLIMIT_` → value, as in `{"STACK": 8388608}`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +46,9 @@ class Exit:
 class Sandbox(Protocol):
     """A running sandbox. Every method may be called again after it has taken effect.
 
-    `runtime_api` listens on 127.0.0.1:9001 and `endpoint`, when there is one, on 127.0.0.1:ENDPOINT_PORT, both
-    inside the sandbox's own network: whoever connects is in this sandbox and nowhere else.
+    `runtime_api` and `endpoint`, when there is one, listen inside the sandbox's own network:
+    whoever connects is in this sandbox and nowhere else. The two addresses are `host:port`, as
+    its processes see them.
     `output` reads what the processes write to stdout and stderr; `telemetry` what they write to
     the descriptor that `_LAMBDA_TELEMETRY_LOG_FD` names. Both are non-blocking, and the caller
     of `SandboxDriver.start` owns (and closes) all four.
@@ -49,6 +56,8 @@ class Sandbox(Protocol):
 
     runtime_api: socket.socket
     endpoint: socket.socket | None
+    runtime_api_address: str
+    endpoint_address: str | None
     output: int
     telemetry: int
     exited: "Future[Exit]"

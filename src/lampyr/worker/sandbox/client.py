@@ -118,7 +118,7 @@ class Spawner:
 
     async def _send_later(self, end: socket.socket) -> None:
         try:
-            await packets.writable(end)
+            await packets.writable(end.fileno())
         finally:
             self._sending = False
         self._send()
@@ -139,8 +139,8 @@ class Spawner:
             future = self._started.pop(name)
             future.set_result((message["pid"], descriptors[0]))
         elif (name := message.get("exited")) is not None:
-            if (future := self._started.pop(name, None)) is not None:  # It could not be cloned.
-                future.set_result((0, -1))
+            if name in self._started:  # It could not be cloned.
+                self._started.pop(name).set_result((0, -1))
             self._on_exit(name, message["status"], message["out_of_memory"])
 
     def _gone(self, end: socket.socket) -> None:

@@ -73,7 +73,9 @@ def _v2(directory: Path, instance: str) -> Cgroups | None:
     except OSError:
         return None
     # Named even without a controller: it freezes and kills.
-    usable = {name: str(directory) for name in _V2_CONTROLLERS if name in controllers}
+    usable: dict[str, str] = {
+        name: str(directory) for name in _V2_CONTROLLERS if name in controllers
+    }
     return CgroupsV2({**usable, "core": str(directory)}, instance)
 
 

@@ -186,7 +186,7 @@ class NamespacesDriver:
         await self._live_spawner()
         if self._cgroups is None or not self._cgroups.has_memory:
             self._tasks.start(
-                memory.watch(self._clock, lambda: self._sandboxes.values(), _kill_hog), "memory"
+                memory.watch(self._clock, self._sandboxes.values, _kill_hog), "memory"
             )
 
     def _prepare(self) -> dict[str, Any]:
@@ -241,7 +241,7 @@ class NamespacesDriver:
         await asyncio.to_thread(self._instance.clean_sandboxes, self._cgroups)
         for name, sandbox in list(self._sandboxes.items()):
             if sandbox.pidfd >= 0:
-                await _ended(sandbox.pidfd)
+                await packets.readable(sandbox.pidfd)  # It is, once the process is gone.
             self._on_exit(name, signal.SIGKILL, False)
 
     async def start(self, spec: SandboxSpec) -> NamespaceSandbox:
@@ -250,6 +250,7 @@ class NamespacesDriver:
             raise SandboxError("the sandbox driver is not open")
         if spec.environment_id in self._sandboxes:
             raise SandboxError(f"a sandbox of this name runs: {spec.environment_id}")
+        starting: asyncio.Task[NamespaceSandbox | SandboxError]
         starting = self._tasks.start(self._start(spec), "start sandbox")
         try:
             result = await asyncio.shield(starting)
@@ -427,19 +428,6 @@ def _failure(data: bytes) -> SandboxError:
     if not data:
         return SpawnerGoneError("the sandbox died before it could say why")
     return SandboxError(f"could not start a sandbox: {json.loads(data)['error']}")
-
-
-async def _ended(pidfd: int) -> None:
-    """Until that process is gone."""
-    loop = asyncio.get_running_loop()
-    future = loop.create_future()
-    duplicate = os.dup(pidfd)
-    loop.add_reader(duplicate, lambda: future.done() or future.set_result(None))
-    try:
-        await future
-    finally:
-        loop.remove_reader(duplicate)
-        os.close(duplicate)
 
 
 async def _abandon(starting: "asyncio.Task[NamespaceSandbox | SandboxError]") -> None:

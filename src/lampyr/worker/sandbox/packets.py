@@ -13,26 +13,26 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-async def readable(end: socket.socket) -> None:
-    """Return when there is something to receive, or the other end is gone."""
+async def readable(fd: int) -> None:
+    """Return when there is something to read, or the other end is gone."""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
-    loop.add_reader(end.fileno(), _done, future)
+    loop.add_reader(fd, _done, future)
     try:
         await future
     finally:
-        loop.remove_reader(end.fileno())
+        loop.remove_reader(fd)
 
 
-async def writable(end: socket.socket) -> None:
-    """Return when a packet may fit."""
+async def writable(fd: int) -> None:
+    """Return when there may be room."""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
-    loop.add_writer(end.fileno(), _done, future)
+    loop.add_writer(fd, _done, future)
     try:
         await future
     finally:
-        loop.remove_writer(end.fileno())
+        loop.remove_writer(fd)
 
 
 async def receive(end: socket.socket) -> tuple[bytes, list[int]]:
@@ -41,7 +41,7 @@ async def receive(end: socket.socket) -> tuple[bytes, list[int]]:
         try:
             data, descriptors = wire.receive(end)
         except BlockingIOError:
-            await readable(end)
+            await readable(end.fileno())
         except ConnectionError:
             return b"", []
         else:

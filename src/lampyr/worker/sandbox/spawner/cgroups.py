@@ -8,6 +8,9 @@ same few files. Sizes are bytes. A file that cannot be written raises `OSError`.
 https://docs.kernel.org/admin-guide/cgroup-v1/ and https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
+# Without pathlib, which is a third of a bare interpreter.
+# ruff: noqa: PTH
+
 import contextlib
 import errno
 import os
@@ -88,7 +91,7 @@ class Cgroups:
             _write(f"{top}/{name}/cgroup.procs", 0)
 
     def watch(self, name: str, eventfd: int) -> None:
-        """Have `eventfd` signalled when the group runs out of memory, if the kernel must be asked."""
+        """Have `eventfd` signalled when the group wants for memory, if it must be asked for."""
 
     def limit_cpu(self, name: str, quota: int) -> None:
         """Microseconds of CPU time in each period."""

@@ -74,7 +74,7 @@ def _number(name: str) -> int:
 def mount(
     source: str | None, target: str, kind: str | None = None, flags: int = 0, data: str = ""
 ) -> None:
-    """mount(2)."""
+    """As mount(2) does."""
     result = _libc.mount(
         os.fsencode(source) if source is not None else None,
         os.fsencode(target),
@@ -86,7 +86,7 @@ def mount(
 
 
 def unmount(target: str, flags: int = MNT_DETACH) -> None:
-    """umount2(2)."""
+    """As umount2(2) does."""
     _check(_libc.umount2(os.fsencode(target), flags), f"unmount {target}")
 
 
@@ -99,7 +99,7 @@ def pivot_root(new_root: str) -> None:
 
 
 def fork_into(namespaces: int) -> tuple[int, int]:
-    """fork(2), the child in new namespaces: (0, -1) in the child, (pid, pidfd) in the parent."""
+    """Fork, the child in new namespaces: (0, -1) in the child, (pid, pidfd) in the parent."""
     pidfd = ctypes.c_int(-1)
     number = _number("clone")
     # These are what os.fork itself calls around the system call.
@@ -121,12 +121,12 @@ def fork_into(namespaces: int) -> tuple[int, int]:
 
 
 def unshare(namespaces: int) -> None:
-    """unshare(2)."""
+    """As unshare(2) does."""
     _check(_libc.unshare(namespaces), "unshare")
 
 
 def enter(namespace: int, kind: int) -> None:
-    """setns(2)."""
+    """As setns(2) does."""
     _check(_libc.setns(namespace, kind), "setns")
 
 
