@@ -1,0 +1,14 @@
+-- For wrk: one POST again and again; at the end the figures as one line of JSON.
+-- BODY is in the environment.
+
+wrk.method = "POST"
+wrk.body = os.getenv("BODY") or "{}"
+wrk.headers["Content-Type"] = "application/json"
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format(
+    '\n{"requests": %d, "microseconds": %d, "p50": %d, "p99": %d, "failed": %d}\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), failed))
+end

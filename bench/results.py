@@ -1,0 +1,114 @@
+"""The table of a run: budget, ours, rivals, limit, verdict."""
+
+import datetime as dt
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.rivals import NPM_PACKAGES
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    number: str
+    metric: str
+    budget: str
+    ours: str
+    inside: bool | None
+    """None when there is nothing to compare with the budget."""
+    rivals: Mapping[str, str] = field(default_factory=dict)
+    limit: str = "-"
+
+    @property
+    def verdict(self) -> str:
+        if self.inside is None:
+            return "not measured"
+        return "inside" if self.inside else "**outside**"
+
+    def line(self) -> str:
+        rivals = "; ".join(f"{name} {figure}" for name, figure in self.rivals.items()) or "-"
+        cells = (self.number, self.metric, self.budget, self.ours, rivals, self.limit, self.verdict)
+        return "| " + " | ".join(cells) + " |"
+
+
+def microseconds(seconds: float) -> str:
+    return f"{seconds * 1e6:,.0f} µs"
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:,.2f} ms" if seconds < 0.1 else f"{seconds * 1e3:,.0f} ms"
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def document(rows: Sequence[Row], *, rounds: int, seconds: float, load: str) -> str:
+    """RESULTS.md. `load` is the load average before the run began."""
+    lines = [
+        "# Benchmark results",
+        "",
+        "Written by `make bench`. Every figure of a row comes from the same run: all programs are",
+        f"up at once and take turns, {rounds} rounds each. p50 and p99 are the medians of the",
+        "rounds' own. “Limit” is what the same load generator measures against a bare echo server",
+        "(asyncio, uvloop and httptools, no function): the caller's own cost is in every figure.",
+        "ministack and serverless-offline do not isolate functions.",
+        "",
+        *(f"- {line}" for line in machine()),
+        f"- load average before the run: {load}; the run took {seconds:.0f} s",
+        "",
+        "| # | metric | budget | Lampyr | rivals | limit | verdict |",
+        "|---|---|---|---|---|---|---|",
+        *(row.line() for row in rows),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def machine() -> list[str]:
+    now = dt.datetime.now(dt.UTC)
+    names = ("botocore", "httptools", "uvloop")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    return [
+        f"{now:%Y-%m-%d %H:%M} UTC, commit {_output('git', 'rev-parse', '--short', 'HEAD')}",
+        f"{os.cpu_count()} cores of {_cpu()}, {_memory()}, Linux {platform.release()}, {_distribution()}",
+        f"Python {platform.python_version()}, Node {_output('node', '--version')}, {versions}",
+        f"rivals: {_rivals()}",
+    ]
+
+
+def _rivals() -> str:
+    found = (Path(__file__).parent / ".env" / "python" / "lib").glob("*/site-packages/*.dist-info")
+    python = [path.name.removesuffix(".dist-info").replace("-", " ") for path in found]
+    return ", ".join(
+        [name for name in python if name.startswith("ministack ")]
+        + [package.replace("@", " ") for package in NPM_PACKAGES]
+    )
+
+
+def _output(*argv: str) -> str:
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory() -> str:
+    kilobytes = int(Path("/proc/meminfo").read_text().split()[1])
+    return f"{kilobytes / 1024 / 1024:.0f} GiB"
+
+
+def _distribution() -> str:
+    return platform.freedesktop_os_release().get("PRETTY_NAME", "unknown")

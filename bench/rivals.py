@@ -1,0 +1,117 @@
+"""The programs Lampyr is measured beside, in an environment of the benchmark's own.
+
+ministack (Python; runs functions as local worker processes when there is no Docker) and
+serverless-offline (Node; runs Python functions in a child process, Node functions in worker
+threads). Neither isolates a function.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from bench.servers import Server, free_port
+
+ROOT: Final = Path(__file__).parent
+ENVIRONMENT: Final = ROOT / ".env"
+INSTALL_SECONDS: Final = 300
+NPM_PACKAGES: Final = ("serverless@3.40.0", "serverless-offline@13.9.0")
+"""The last serverless that is complete in its package, and the last serverless-offline for it."""
+
+
+def python_environment() -> str:
+    """The path of a Python that has the dependency group `bench`; made where it is missing."""
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())
+    wanted = sorted(project["dependency-groups"]["bench"])
+    python = ENVIRONMENT / "python" / "bin" / "python"
+    stamp = ENVIRONMENT / "python.installed"
+    if not stamp.exists() or json.loads(stamp.read_text()) != wanted:
+        _say("installing rivals from PyPI: " + ", ".join(wanted))
+        _run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT / "python")])
+        _run([str(python), "-m", "pip", "install", "--quiet", *wanted])
+        stamp.write_text(json.dumps(wanted))
+    return str(python)
+
+
+def serverless_environment() -> Path:
+    """The directory whose node_modules has serverless-offline; made where it is missing."""
+    directory = ENVIRONMENT / "node"
+    stamp = ENVIRONMENT / "node.installed"
+    if not stamp.exists() or json.loads(stamp.read_text()) != list(NPM_PACKAGES):
+        _say("installing rivals from npm: " + ", ".join(NPM_PACKAGES))
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "package.json").write_text('{"private": true}\n')
+        install = ["npm", "install", "--no-fund", "--no-audit", "--ignore-scripts", "--no-save"]
+        _run([*install, *NPM_PACKAGES], cwd=directory)
+        stamp.write_text(json.dumps(NPM_PACKAGES))
+    return directory
+
+
+def ministack(work: Path) -> Server:
+    port = free_port()
+    program = Path(python_environment()).with_name("ministack")
+    return Server(
+        "ministack",
+        [str(program)],
+        port=port,
+        health="/_ministack/health",
+        log=work / "ministack.log",
+        variables={"GATEWAY_PORT": str(port), "HOME": str(work), "LOG_LEVEL": "WARNING"},
+        cwd=work,
+    )
+
+
+def serverless_offline(
+    work: Path, functions: Mapping[str, tuple[str, str]], python: Path
+) -> Server:
+    """`functions`: name → runtime and handler. The sources lie in `work`; `python` runs them."""
+    environment = serverless_environment()
+    lines = ["service: bench", 'frameworkVersion: "3"', "configValidationMode: off"]
+    lines += ["provider: {name: aws, runtime: python3.11, stage: dev, region: us-east-1}"]
+    lines += ["plugins: [serverless-offline]", "functions:"]
+    lines += [
+        f"  {name}: {{handler: {handler}, runtime: {runtime}}}"
+        for name, (runtime, handler) in functions.items()
+    ]
+    (work / "serverless.yml").write_text("\n".join(lines) + "\n")
+    (work / "package.json").write_text('{"private": true}\n')
+    modules = work / "node_modules"
+    if not modules.exists():
+        modules.symlink_to(environment / "node_modules")
+    port = free_port()
+    program = environment / "node_modules" / ".bin" / "serverless"
+    argv = [str(program), "offline", "start", "--noPrependStageInUrl"]
+    argv += ["--lambdaPort", str(port), "--httpPort", str(free_port())]
+    return Server(
+        "serverless-offline",
+        argv,
+        port=port,
+        health="/",
+        log=work / "serverless-offline.log",
+        variables={
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "HOME": str(work),
+            "PATH": f"{python.parent}:{os.environ['PATH']}",
+            "SLS_INTERACTIVE_SETUP_ENABLE": "0",
+            "SLS_NOTIFICATIONS_MODE": "off",
+            "SLS_TELEMETRY_DISABLED": "1",
+        },
+        cwd=work,
+    )
+
+
+def _run(argv: Sequence[str], cwd: Path | None = None) -> None:
+    done = subprocess.run(
+        argv, cwd=cwd, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv[:4])} failed: {done.stderr[-1000:]}")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,390 @@
+"""The measurements, one function per row of the budget table."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from bench import functions
+from bench.client import BODY, Connection, Series, Target, call_for, wrk
+from bench.results import Row, megabytes, microseconds, milliseconds
+from bench.servers import Server
+
+LAMPYR: Final = "lampyr"
+LIMIT: Final = "limit"
+CALL_SECONDS: Final = 1.0
+WRK_SECONDS: Final = 2
+COLD_STARTS: Final = 10
+"""Cold starts a round."""
+MANY_FUNCTIONS: Final = 1_000
+MANY_IDLE: Final = 500
+MANY_SECONDS: Final = 150.0
+"""After this row 20 goes on with what there is."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """What is up, and how it is called. `names` are functions' names as each program has them."""
+
+    rounds: int
+    runtime: str
+    servers: dict[str, Server]
+    prefixes: dict[str, str] = field(default_factory=dict)
+    """What a program puts before each function's name."""
+    say: Callable[[str], None]
+
+    def target(self, program: str, function: str, body: bytes = BODY) -> Target:
+        name = self.prefixes.get(program, "") + function
+        return Target(port=self.servers[program].port, path=functions.path(name), body=body)
+
+    def one_caller(self, function: str, programs: list[str]) -> dict[str, Series]:
+        """A caller on a kept connection, at each program in turn."""
+        series = {program: Series() for program in programs}
+        for _ in range(self.rounds):
+            for program in programs:
+                with Connection(self.target(program, function)) as connection:
+                    connection.call()
+                    series[program].add(call_for(connection, CALL_SECONDS))
+        return series
+
+    def in_turn(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Series]:
+        """The same for calls that need more than a connection, such as boto3's."""
+        series = {program: Series() for program in calls}
+        clock = time.perf_counter
+        for _ in range(self.rounds):
+            for program, call in calls.items():
+                call()
+                samples = []
+                end = clock() + CALL_SECONDS
+                while (before := clock()) < end:
+                    call()
+                    samples.append(clock() - before)
+                series[program].add(samples)
+        return series
+
+    def there(self, *programs: str) -> list[str]:
+        return [program for program in programs if program in self.servers]
+
+
+def _rivals(series: Mapping[str, Series], show: Callable[[float], str]) -> dict[str, str]:
+    return {
+        program: f"{show(item.p50)} (p99 {show(item.p99)})"
+        for program, item in series.items()
+        if program not in (LAMPYR, LIMIT)
+    }
+
+
+def _pair(item: Series, show: Callable[[float], str]) -> str:
+    return f"{show(item.p50)} (p99 {show(item.p99)})"
+
+
+def warm(bench: Bench) -> Row:
+    programs = bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT)
+    series = bench.one_caller("echo", programs)
+    ours = series[LAMPYR]
+    return Row(
+        number="1",
+        metric="warm Invoke, one caller, Python echo",
+        budget="p50 ≤ 100 µs, p99 ≤ 1 ms",
+        ours=_pair(ours, microseconds),
+        inside=ours.p50 <= 100e-6 and ours.p99 <= 1e-3,
+        rivals=_rivals(series, microseconds),
+        limit=_pair(series[LIMIT], microseconds),
+    )
+
+
+def warm_boto3(bench: Bench) -> Row:
+    def invoke(program: str) -> Callable[[], Any]:
+        client = functions.api(bench.servers[program].port)
+        name = bench.prefixes.get(program, "") + "echo"
+
+        def call() -> bytes:
+            answer: bytes = client.invoke(FunctionName=name, Payload=BODY)["Payload"].read()
+            return answer
+
+        return call
+
+    programs = bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT)
+    series = bench.in_turn({program: invoke(program) for program in programs})
+    ours = series[LAMPYR]
+    return Row(
+        number="2",
+        metric="the same through boto3",
+        budget="p50 ≤ 1.2 ms",
+        ours=_pair(ours, milliseconds),
+        inside=ours.p50 <= 1.2e-3,
+        rivals=_rivals(series, milliseconds),
+        limit=_pair(series[LIMIT], milliseconds),
+    )
+
+
+def warm_stock_client(bench: Bench) -> Row:
+    code = functions.stock_client_package()
+    client = functions.api(bench.servers[LAMPYR].port)
+    functions.create(client, "stock", code, runtime="provided.al2023")
+    series = bench.one_caller("stock", [LAMPYR])
+    slim = bench.one_caller("echo", [LAMPYR, LIMIT])
+    ours = series[LAMPYR]
+    return Row(
+        number="3",
+        metric="row 1 with the unmodified official runtime client (awslambdaric in a zip)",
+        budget="p50 ≤ 170 µs",
+        ours=_pair(ours, microseconds),
+        inside=ours.p50 <= 170e-6,
+        rivals={"Lampyr's own client": _pair(slim[LAMPYR], microseconds)},
+        limit=_pair(slim[LIMIT], microseconds),
+    )
+
+
+def throughput(bench: Bench) -> list[Row]:
+    programs = bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT)
+    rows = []
+    for connections, budget in ((16, "≥ 15,000/s, p99 ≤ 10 ms, no errors"), (64, "≥ 15,000/s")):
+        series = {program: Series() for program in programs}
+        for program in programs:  # Environments for all callers, before it counts.
+            wrk(bench.target(program, "echo"), connections, 2, Series())
+        for _ in range(bench.rounds):
+            for program in programs:
+                wrk(bench.target(program, "echo"), connections, WRK_SECONDS, series[program])
+        ours = series[LAMPYR]
+        fast = ours.p50 >= 15_000 and ours.failed == 0
+        rows.append(
+            Row(
+                number="4",
+                metric=f"Invokes a second, {connections} connections",
+                budget=budget,
+                ours=_rate(ours),
+                inside=fast and (connections > 16 or ours.p99 <= 10e-3),
+                rivals={name: _rate(series[name]) for name in programs[1:] if name != LIMIT},
+                limit=_rate(series[LIMIT]),
+            )
+        )
+    return rows
+
+
+def _rate(series: Series) -> str:
+    failed = f", {series.failed} failed" if series.failed else ""
+    return f"{series.p50:,.0f}/s (p99 {milliseconds(series.p99)}{failed})"
+
+
+def warm_node(bench: Bench) -> Row:
+    programs = bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT)
+    series = bench.one_caller("node", programs)
+    ours = series[LAMPYR]
+    return Row(
+        number="5",
+        metric="warm Invoke, one caller, Node echo",
+        budget="p50 ≤ 110 µs",
+        ours=_pair(ours, microseconds),
+        inside=ours.p50 <= 110e-6,
+        rivals=_rivals(series, microseconds),
+        limit=_pair(series[LIMIT], microseconds),
+    )
+
+
+def cold_names(rounds: int) -> list[str]:
+    return [f"cold{number}" for number in range(rounds * COLD_STARTS)]
+
+
+def cold(bench: Bench) -> Row:
+    """Every call is the first of its function."""
+    programs = bench.there(LAMPYR, "ministack", "serverless-offline")
+    series = {program: Series() for program in programs}
+    names = iter(cold_names(bench.rounds))
+    for _ in range(bench.rounds):
+        batch = [next(names) for _ in range(COLD_STARTS)]
+        for program in programs:
+            samples = []
+            for name in batch:
+                with Connection(bench.target(program, name)) as connection:
+                    before = time.perf_counter()
+                    connection.call()
+                    samples.append(time.perf_counter() - before)
+            series[program].add(samples)
+    ours = series[LAMPYR]
+    return Row(
+        number="6",
+        metric="cold start, Python hello world, request to response",
+        budget="p50 ≤ 60 ms (later 15 ms)",
+        ours=_pair(ours, milliseconds),
+        inside=ours.p50 <= 60e-3,
+        rivals=_rivals(series, milliseconds),
+        limit=f"{milliseconds(_bare_start(bench.rounds))} (`python3 -I -c pass`)",
+    )
+
+
+def _bare_start(rounds: int) -> float:
+    samples = []
+    for _ in range(rounds * 2):
+        before = time.perf_counter()
+        subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True)
+        samples.append(time.perf_counter() - before)
+    return statistics.median(samples)
+
+
+def start(rounds: int, programs: Mapping[str, Callable[[], Server]]) -> Row:
+    """From exec to the first answer, and the memory of all processes a second later."""
+    seconds: dict[str, list[float]] = {program: [] for program in programs}
+    memory: dict[str, list[float]] = {program: [] for program in programs}
+    for _ in range(rounds):
+        for program, started in programs.items():
+            with started() as server:
+                seconds[program].append(server.seconds_to_answer)
+                time.sleep(1)
+                memory[program].append(server.memory_bytes())
+
+    def show(program: str) -> str:
+        time_median = statistics.median(seconds[program])
+        return f"{time_median:.2f} s, {megabytes(statistics.median(memory[program]))}"
+
+    return Row(
+        number="17",
+        metric="start to first answer; idle memory of all processes",
+        budget="≤ 0.6 s, ≤ 80 MB",
+        ours=show(LAMPYR),
+        inside=statistics.median(seconds[LAMPYR]) <= 0.6
+        and statistics.median(memory[LAMPYR]) <= 80e6,
+        rivals={name: show(name) for name in programs if name not in (LAMPYR, LIMIT)},
+        limit=show(LIMIT),
+    )
+
+
+def control(bench: Bench) -> Row:
+    def get(program: str) -> Callable[[], Any]:
+        client = functions.api(bench.servers[program].port)
+        return lambda: client.get_function_configuration(FunctionName="echo")
+
+    series = bench.in_turn(
+        {program: get(program) for program in bench.there(LAMPYR, "ministack", LIMIT)}
+    )
+    ours = series[LAMPYR]
+    return Row(
+        number="18",
+        metric="GetFunctionConfiguration by boto3",
+        budget="p50 ≤ 0.9 ms",
+        ours=_pair(ours, milliseconds),
+        inside=ours.p50 <= 0.9e-3,
+        rivals=_rivals(series, milliseconds),
+        limit=_pair(series[LIMIT], milliseconds),
+    )
+
+
+def handler_time(bench: Bench) -> Row:
+    """The handler measures itself; beside it the same code in a bare Python."""
+    script = functions.LOOP + "for _ in range(20):\n    print(handler(None, None))\n"
+    inside, bare = Series(), Series()
+    target = bench.target(LAMPYR, "loop", b"null")
+    for _ in range(bench.rounds):
+        with Connection(target) as connection:
+            answers = [connection.call() for _ in range(20)]
+        inside.add([float(answer.rpartition(b"\r\n\r\n")[2]) for answer in answers])
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        bare.add([float(line) for line in done.stdout.split()])
+    return Row(
+        number="19",
+        metric="the handler's own time, a loop at 1,769 MB",
+        budget="within 5 % of a bare loop",
+        ours=_pair(inside, milliseconds),
+        inside=inside.p50 <= bare.p50 * 1.05,
+        limit=_pair(bare, milliseconds),
+    )
+
+
+def many(bench: Bench, server: Server) -> list[Row]:
+    """`server` is a second Lampyr, to be filled; the first has a few functions."""
+    names = [f"many{number}" for number in range(MANY_FUNCTIONS)]
+    code = functions.package({"app.py": functions.ECHO})
+    begun = time.monotonic()
+    end = begun + MANY_SECONDS
+    deployed = functions.create_many(
+        server.port, names, code, runtime=bench.runtime, end=begun + MANY_SECONDS / 2
+    )
+    bench.say(f"row 20: {deployed} functions after {time.monotonic() - begun:.0f} s")
+    page = _list_page(bench, server, deployed)
+    idle = _make_idle(server.port, names[: min(MANY_IDLE, deployed)], end)
+    bench.say(f"row 20: {idle} environments after {time.monotonic() - begun:.0f} s")
+    targets = {
+        "many": Target(port=server.port, path=functions.path(names[0])),
+        "few": bench.target(LAMPYR, "echo"),
+    }
+    series = {name: Series() for name in targets}
+    for _ in range(bench.rounds):
+        for name, target in targets.items():
+            with Connection(target) as connection:
+                connection.call()
+                series[name].add(call_for(connection, CALL_SECONDS))
+    full = deployed == MANY_FUNCTIONS and idle == MANY_IDLE
+    growth = Row(
+        number="20",
+        metric=f"row 1 with {deployed:,} functions and {idle} idle environments",
+        budget="≤ 1.2 times that with few",
+        ours=f"{_pair(series['many'], microseconds)}, "
+        f"{series['many'].p50 / series['few'].p50:.2f} times, "
+        f"{megabytes(server.memory_bytes())} in all",
+        inside=series["many"].p50 <= 1.2 * series["few"].p50 if full else None,
+        rivals={"Lampyr with few": _pair(series["few"], microseconds)},
+    )
+    return [page, growth]
+
+
+def _list_page(bench: Bench, server: Server, deployed: int) -> Row:
+    client = functions.api(server.port)
+    series = bench.in_turn({LAMPYR: lambda: client.list_functions(MaxItems=50)})
+    ours = series[LAMPYR]
+    return Row(
+        number="18",
+        metric=f"ListFunctions by boto3, a page of 50 of {deployed:,}",
+        budget="p50 ≤ 50 ms",
+        ours=_pair(ours, milliseconds),
+        inside=ours.p50 <= 50e-3 if deployed == MANY_FUNCTIONS else None,
+    )
+
+
+def _make_idle(port: int, names: list[str], end: float) -> int:
+    """Call each function once, so that it has an environment; how many of them answered."""
+
+    def call(name: str) -> bool:
+        if time.monotonic() > end:
+            return False
+        with Connection(Target(port=port, path=functions.path(name))) as connection:
+            connection.call()
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        return sum(pool.map(call, names))
+
+
+def write_sources(work: Path, rounds: int, runtime: str) -> dict[str, tuple[str, str]]:
+    """What serverless-offline runs lies in files: name → runtime and handler."""
+    (work / "app.py").write_text(functions.ECHO)
+    (work / "hello.py").write_text(functions.HELLO)
+    (work / "node.js").write_text(functions.ECHO_NODE)
+    named = {"echo": (runtime, "app.handler"), "node": ("nodejs20.x", "node.handler")}
+    return named | dict.fromkeys(cold_names(rounds), (runtime, "hello.handler"))
+
+
+def deploy(port: int, *, rounds: int, runtime: str, with_loop: bool) -> None:
+    client = functions.api(port)
+    echo = functions.package({"app.py": functions.ECHO})
+    hello = functions.package({"app.py": functions.HELLO})
+    functions.create(client, "echo", echo, runtime=runtime)
+    node = functions.package({"app.js": functions.ECHO_NODE})
+    functions.create(client, "node", node, runtime="nodejs20.x")
+    if with_loop:
+        loop = functions.package({"app.py": functions.LOOP})
+        functions.create(client, "loop", loop, runtime=runtime, memory_mb=1_769)
+    for name in cold_names(rounds):
+        functions.create(client, name, hello, runtime=runtime)
+
+
+def to_json(rows: list[Row]) -> str:
+    fields = ("number", "metric", "budget", "ours", "inside", "rivals", "limit")
+    return json.dumps([{name: getattr(row, name) for name in fields} for row in rows], indent=1)

@@ -1,0 +1,119 @@
+"""Starts and stops the programs that are measured, each in a process group of its own."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Self
+
+READY_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 10.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class Server:
+    """One program, its log, and all processes that descend from it."""
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        port: int,
+        health: str,
+        log: Path,
+        variables: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.port = port
+        self._log = log
+        self._health = health
+        started = time.perf_counter()
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**os.environ, **(variables or {})},
+                cwd=cwd,
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        self.seconds_to_answer = time.perf_counter() - started
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _wait(self) -> None:
+        """Until it answers 200, asked every millisecond."""
+        request = f"GET {self._health} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end:
+            if self._process.poll() is not None:
+                break
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection,
+            ):
+                connection.sendall(request.encode())
+                # Any answer will do where a rival has no page for this.
+                if connection.recv(12).startswith(b"HTTP/1.1"):
+                    return
+            time.sleep(0.001)
+        raise RuntimeError(f"{self.name} does not answer: {self._log.read_text()[-2000:]}")
+
+    def memory_bytes(self) -> int:
+        """Proportional set size of the program and all that descends from it."""
+        return sum(_pss(pid) for pid in descendants(self._process.pid))
+
+    def stop(self) -> None:
+        family = descendants(self._process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        # What a program left behind of its own.
+        for pid in family[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def descendants(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+def _pss(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
