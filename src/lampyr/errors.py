@@ -1,7 +1,7 @@
 """The errors Lambda's API names.
 
 A class here has the name of an error shape in Lambda's service model, which is also where its
-HTTP status is written; so no module below `lampyr.api` knows a status code. Three are answered
+HTTP status is written; so no module below `lampyr.api` knows a status code. A few are answered
 by the service although the model has no shape for them; `tests/style` lists those.
 
 An error of the *function* is not in this tree. It is a normal outcome of an invocation and
@@ -69,6 +69,24 @@ class AccessDeniedException(ServiceError):
 
 class ValidationException(ServiceError):
     """Refused before the operation saw it; the model has no shape for it."""
+
+    type = None
+
+
+class SerializationException(ServiceError):
+    """The request's body is not of the types that the operation takes; no shape in the model."""
+
+    type = None
+
+
+class IncompleteSignatureException(ServiceError):
+    """Answered, with status 403, to credentials that cannot be read; no shape in the model."""
+
+    type = None
+
+
+class RequestEntityTooLargeException(ServiceError):
+    """Answered, with status 413, before a body is read; no shape in the model."""
 
     type = None
 

@@ -1,0 +1,186 @@
+"""The Lambda API over HTTP: match, parse, validate, call, serialize.
+
+What goes wrong on the way ends here: a `ServiceError` becomes the answer that AWS gives, anything
+else is Lampyr's own mistake, is logged with its traceback and answered without it.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, NamedTuple
+
+from lampyr.api import local
+from lampyr.api.auth import SignatureAuth
+from lampyr.api.call import Call, Services
+from lampyr.api.operations import Handler, handlers
+from lampyr.api.origins import Origins
+from lampyr.api.parser import Parse, compile_parser
+from lampyr.api.router import Router, parse_query
+from lampyr.api.serializer import ErrorSerializer, Serialize, compile_serializer
+from lampyr.api.spec import Operation, ServiceModel, service_model
+from lampyr.api.validator import Validate, compile_validator
+from lampyr.errors import (
+    NotServedError,
+    RequestEntityTooLargeException,
+    RequestTooLargeException,
+    ServiceError,
+    ServiceException,
+    UnknownOperationException,
+    UnsupportedMediaTypeException,
+)
+from lampyr.http1 import Request, Response
+from lampyr.limits import KIB, MIB
+
+log = logging.getLogger(__name__)
+
+BODY_BYTES: Final = 1 * MIB
+"""Of an operation that has no limit of its own below; its members' limits are far under that."""
+CODE_BODY_BYTES: Final = 70_167_211
+"""A package of 50 MB as base64, and 256 KB for what stands around it: AWS's figure."""
+INVOKE_BODY_BYTES: Final = 6 * MIB
+EVENT_BODY_BYTES: Final = 6 * MIB + 100 * KIB
+"""Durable executions: payloads of 6 MB inside a document of JSON."""
+BODY_LIMITS: Final[Mapping[str, int]] = {
+    "CheckpointDurableExecution": EVENT_BODY_BYTES,
+    "CreateFunction": CODE_BODY_BYTES,
+    "Invoke": INVOKE_BODY_BYTES,
+    "InvokeAsync": INVOKE_BODY_BYTES,
+    "InvokeWithResponseStream": INVOKE_BODY_BYTES,
+    "PublishLayerVersion": CODE_BODY_BYTES,
+    "UpdateFunctionCode": CODE_BODY_BYTES,
+}
+_WIRE_NAMES: Final[Mapping[str, str]] = {"Invoke": "InvokeFunction"}
+"""What AWS calls an operation in this one message, where it differs from the model."""
+
+
+class Tables(NamedTuple):
+    """One operation, compiled."""
+
+    parse: Parse
+    validate: Validate
+    serialize: Serialize
+
+
+class LambdaApi:
+    """Answers every request that reaches Lampyr's port.
+
+    `account_of` gives the account of a temporary access key that a function got, else None.
+    `hosts` are names under which Lampyr may be reached beside addresses and local names.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        region: str,
+        account_of: Callable[[str], str | None] = lambda _key: None,
+        base_url: str = "http://127.0.0.1:4566",
+        hosts: Collection[str] = (),
+        model: ServiceModel | None = None,
+        serve: Mapping[str, Handler] | None = None,
+        new_id: Callable[[], str] | None = None,
+    ) -> None:
+        self._services = services
+        self._model = service_model() if model is None else model
+        self._router = Router(self._model.operations.values())
+        self._handlers = handlers(self._model.operations) if serve is None else serve
+        self._auth = SignatureAuth(region, account_of)
+        self._origins = Origins(base_url, hosts)
+        self._error = ErrorSerializer(self._model)
+        self._new_id = new_id or random_id
+        self._tables: dict[str, Tables] = {}
+        # The others are compiled when they are first called; this one should not be slower then.
+        self._compile(self._model.operations["Invoke"])
+
+    async def handle(self, request: Request) -> Response:
+        request_id = self._new_id()
+        try:
+            return await self._serve(request, request_id)
+        except ServiceError as error:
+            return self._error(error, request_id)
+        except Exception:  # The border: whatever it is, one request fails and says so.
+            log.exception(
+                "request failed",
+                extra={"request_id": request_id, "method": request.method, "path": request.path},
+            )
+            sorry = f"Lampyr failed to serve this request; its log says why, under {request_id}."
+            return self._error(ServiceException(sorry), request_id)
+
+    def body_limit(self, method: str, path: str) -> int:
+        """How many bytes of body a request may have; asked before the body is read."""
+        operation = self._operation_of(method, path)
+        return BODY_BYTES if operation is None else BODY_LIMITS.get(operation.name, BODY_BYTES)
+
+    def too_large(self, request: Request) -> Response:
+        """The answer to a request whose body was over its limit."""
+        operation = self._operation_of(request.method, request.path)
+        name = "" if operation is None else operation.name
+        limit = BODY_LIMITS.get(name, BODY_BYTES)
+        kind = RequestTooLargeException if name == "Invoke" else RequestEntityTooLargeException
+        shown = f"{_WIRE_NAMES.get(name, name)} operation" if name else "request"
+        message = f"Request must be smaller than {limit} bytes for the {shown}"
+        return self._error(kind(message), self._new_id())
+
+    async def _serve(self, request: Request, request_id: str) -> Response:
+        path, headers, query = request.path, request.headers, request.query
+        if local.is_health(path) and request.method in {"GET", "HEAD"}:
+            return local.health(request_id)
+        base_url = self._origins.base_url(headers)
+        self._origins.check(request.method, headers, base_url)
+        caller = self._auth.caller(headers, query)
+        call = Call(
+            request_id=request_id,
+            account_id=caller.account_id,
+            region=caller.region,
+            base_url=base_url,
+            services=self._services,
+            trace=headers.get("x-amzn-trace-id"),
+        )
+        if path.startswith(local.PREFIXES):
+            return await local.serve(call, request)
+        found = self._router.match(request.method, path, parse_query(query) if query else {})
+        if found is None:
+            raise UnknownOperationException(self._unknown(request.method, path))
+        operation, labels = found
+        handler = self._handlers.get(operation.name)
+        if handler is None:
+            raise NotServedError(f"Lampyr does not serve {operation.name} yet")
+        if "content-encoding" in headers:
+            _check_encoding(headers["content-encoding"])
+        tables = self._tables.get(operation.name) or self._compile(operation)
+        arguments = tables.parse(labels, query, headers, request.body)
+        tables.validate(arguments)
+        return tables.serialize(await handler(call, arguments), request_id)
+
+    def _compile(self, operation: Operation) -> Tables:
+        model = self._model
+        tables = self._tables[operation.name] = Tables(
+            compile_parser(model, operation),
+            compile_validator(model, operation),
+            compile_serializer(model, operation),
+        )
+        return tables
+
+    def _operation_of(self, method: str, path: str) -> Operation | None:
+        found = self._router.match(method, path, {})
+        return None if found is None else found[0]
+
+    def _unknown(self, method: str, path: str) -> str:
+        shown = f"{method} {path[:1024]}"
+        if methods := self._router.methods(path):
+            return f"{shown} is no operation of Lambda; this path takes {', '.join(methods)}"
+        return f"{shown} is no operation of Lambda"
+
+
+def random_id() -> str:
+    """A version 4 UUID; three times faster than `uuid.uuid4`."""
+    text = os.urandom(16).hex()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+def _check_encoding(encoding: str) -> None:
+    if encoding.lower() not in {"", "identity"}:
+        raise UnsupportedMediaTypeException(
+            f"Content-Encoding {encoding[:64]!r} is not supported: send the body as it is."
+        )

@@ -1,0 +1,76 @@
+"""What an operation knows about the call it serves, besides its input."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lampyr.clock import Clock
+    from lampyr.control.plane import ControlPlane
+    from lampyr.invoke.invoker import Invoker
+    from lampyr.limits import Limits
+    from lampyr.observe.base import LogStore
+    from lampyr.store.base import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What operations are made of; one for the life of the process."""
+
+    store: Store
+    control: ControlPlane
+    invoker: Invoker
+    logs: LogStore
+    clock: Clock
+    limits: Limits
+    download_secret: bytes
+    """Signs the links to code packages; made anew at every start."""
+
+
+class Call:
+    """One call. Nobody writes to it; not a frozen dataclass, which costs 2 µs more to make."""
+
+    __slots__ = ("_trace", "account_id", "base_url", "region", "request_id", "services")
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        account_id: str,
+        region: str,
+        base_url: str,
+        services: Services,
+        trace: str | None = None,
+    ) -> None:
+        self.request_id = request_id
+        self.account_id = account_id
+        self.region = region
+        self.base_url = base_url
+        """Where the caller reached Lampyr, such as `http://127.0.0.1:4566`."""
+        self.services = services
+        self._trace = trace
+
+    @property
+    def trace_header(self) -> str:
+        """`Root=…;Parent=…;Sampled=…`: the caller's, completed, or the start of a new trace."""
+        if self._trace is None or "Sampled=" not in self._trace:
+            now = int(self.services.clock.now())
+            self._trace = complete_trace(self._trace, now, random.getrandbits(160))
+        return self._trace
+
+
+def complete_trace(given: str | None, now: int, dice: int) -> str:
+    """A trace header with all three parts. `now`: seconds; `dice`: 160 random bits.
+
+    https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
+    """
+    parts = [part for part in (given or "").split(";") if part]
+    if not any(part.startswith("Root=") for part in parts):
+        parts.insert(0, f"Root=1-{now:08x}-{dice >> 64:024x}")
+    if not any(part.startswith("Parent=") for part in parts):
+        parts.insert(1, f"Parent={dice & 0xFFFFFFFFFFFFFFFF:016x}")
+    if not any(part.startswith("Sampled=") for part in parts):
+        parts.append("Sampled=0")
+    return ";".join(parts)
