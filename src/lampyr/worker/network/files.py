@@ -1,6 +1,7 @@
-"""The files by which a sandbox finds names, as pure functions of the host's."""
+"""The files by which a sandbox finds names, made from the host's."""
 
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Final
 
 RESOLV_CONF: Final = "/etc/resolv.conf"
@@ -34,3 +35,11 @@ def nameservers(resolv_conf: str) -> tuple[str, ...]:
     words = (line.split() for line in resolv_conf.splitlines())
     found = tuple(word[1] for word in words if len(word) > 1 and word[0] == "nameserver")
     return found[:3] or ("127.0.0.1",)
+
+
+def read_host_file(path: str) -> str:
+    """Its text; of a file that is not there, none."""
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""

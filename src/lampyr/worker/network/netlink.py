@@ -16,10 +16,13 @@ LOOPBACK: Final = 1
 """The index of `lo` in every network namespace."""
 ADDRESS_CHANGES: Final = 0x10
 """RTMGRP_IPV4_IFADDR: hear of addresses that come and go."""
+ROUTE_CHANGES: Final = 0x40
+"""RTMGRP_IPV4_ROUTE."""
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _GETADDR = 20, 22
-_NEWROUTE = 24
+_NEWROUTE, _GETROUTE = 24, 26
+_NEWRULE = 32
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK, _DUMP, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
 _UP = 0x1
@@ -27,6 +30,8 @@ _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 4, 18, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
+_FRA_DST, _FRA_PRIORITY, _FRA_IP_PROTO, _FRA_DPORT_RANGE = 1, 6, 22, 24
+_TO_TABLE = 1
 _TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_UNIVERSE, _SCOPE_LINK = 254, 4, 0, 253
 _UNICAST, _PROHIBIT = 1, 8
 _ONLINK = 4
@@ -34,6 +39,7 @@ _HEADER: Final = struct.Struct("=IHHII")
 _LINK: Final = struct.Struct("=BxHiII")
 _ADDRESS: Final = struct.Struct("=BBBBI")
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
+_RULE: Final = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 
 
@@ -65,7 +71,7 @@ class Netlink:
         self._request(_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, _UP, _UP))
 
     def add_veth(self, name: str, peer: str, peer_namespace: int, *, mtu: int) -> int:
-        """A pair of devices, this one on, the peer in another namespace; answer this one's index."""
+        """A pair of devices, this one on, its peer elsewhere and off; answer this one's index."""
         there = (
             _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
             + _text(_IFLA_IFNAME, peer)
@@ -122,6 +128,19 @@ class Netlink:
         body = _route(prefix, _SCOPE_UNIVERSE, _PROHIBIT, 0)
         self._request(_NEWROUTE, _CREATE, body + _attribute(_RTA_DST, address.packed))
 
+    def only_port(self, address: IPv4Address, port: int) -> None:
+        """Refuse, at once, every other port of that address."""
+        destination = _attribute(_FRA_DST, address.packed)
+        ports = _attribute(_FRA_DPORT_RANGE, struct.pack("=HH", port, port))
+        for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
+            which = _attribute(_FRA_IP_PROTO, bytes((protocol,))) + ports
+            body = _RULE.pack(socket.AF_INET, 32, 0, 0, _TABLE_MAIN, 0, 0, _TO_TABLE, 0)
+            body += destination + which + _number(_FRA_PRIORITY, 100)
+            self._request(_NEWRULE, _CREATE | _EXCLUSIVE, body)
+        body = _RULE.pack(socket.AF_INET, 32, 0, 0, 0, 0, 0, _PROHIBIT, 0)
+        body += destination + _number(_FRA_PRIORITY, 101)
+        self._request(_NEWRULE, _CREATE | _EXCLUSIVE, body)
+
     def addresses(self) -> list[tuple[int, IPv4Address]]:
         """(device index, address) of every IPv4 address here, those of `lo` too."""
         self._send(_GETADDR, _DUMP, _ADDRESS.pack(socket.AF_INET, 0, 0, 0, 0))
@@ -133,6 +152,11 @@ class Netlink:
                 if local is not None:
                     found.append((_ADDRESS.unpack_from(body)[4], IPv4Address(local)))
         return found
+
+    def has_default_route(self) -> bool:
+        self._send(_GETROUTE, _DUMP, _route(0, _SCOPE_UNIVERSE, _UNICAST, 0))
+        routes = [_ROUTE.unpack_from(body) for kind, body in self._answers() if kind == _NEWROUTE]
+        return any(prefix == 0 and kind == _UNICAST for _, prefix, *_, kind, _ in routes)
 
     def forget_changes(self) -> None:
         """Read away what the groups of this socket reported."""

@@ -7,7 +7,6 @@ Lampyr is killed, the kernel takes devices and rules away with the last descript
 """
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import os
@@ -20,7 +19,7 @@ from typing import Final
 from lampyr.clock import Clock, SystemClock
 from lampyr.tasks import Tasks
 from lampyr.worker.network.base import Egress, NetworkError, NetworkSlot
-from lampyr.worker.network.files import RESOLV_CONF, network_files
+from lampyr.worker.network.files import RESOLV_CONF, network_files, read_host_file
 from lampyr.worker.network.keeper import protocol
 from lampyr.worker.network.keeper.client import KeeperClient
 from lampyr.worker.network.ruleset import GATEWAY, SLOTS_MAX
@@ -71,7 +70,7 @@ class PooledNetwork:
 
     async def open(self) -> None:
         internet = self._egress is Egress.INTERNET
-        self._files = network_files(_read(RESOLV_CONF), GATEWAY if internet else None)
+        self._files = network_files(read_host_file(RESOLV_CONF), GATEWAY if internet else None)
         try:
             self._kept = await self._keeper.start(self._arguments(), None)
         except NetworkError:
@@ -213,9 +212,3 @@ class PooledNetwork:
                 os.close(descriptor)
             self._refill()
             return
-
-
-def _read(path: str) -> str:
-    with contextlib.suppress(OSError):
-        return Path(path).read_text(errors="replace")
-    return ""

@@ -14,6 +14,8 @@ from typing import Final
 
 GATEWAY: Final = IPv4Address("169.254.78.1")
 """The router, as every sandbox sees it, and the name server there."""
+NAMESERVER: Final = IPv4Address("169.254.78.3")
+"""The name server of a user-mode stack."""
 SLOTS_MAX: Final = 1 << 15
 UPLINK_PREFIX: Final = "lmp"
 """What every device begins with that Lampyr puts into the host's own network."""

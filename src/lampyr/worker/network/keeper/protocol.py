@@ -1,10 +1,12 @@
 """What Lampyr and its network keeper say to each other; one packet each, descriptors beside it.
 
-Lampyr → keeper    make INDEX          close
-keeper → Lampyr    ready                     the router's namespace, the sockets that own its rules
-                   broken TEXT               it cannot be; the keeper ends
-                   slot INDEX                the namespace, the Runtime API's listener[, the endpoint's]
-                   failed INDEX TEXT
+    Lampyr → keeper    make INDEX          close
+    keeper → Lampyr    ready               the router's namespace, the sockets owning its rules
+                       broken TEXT         it cannot be; the keeper ends
+                       slot INDEX          the namespace, listeners: Runtime API[, endpoint]
+                       failed INDEX TEXT
+
+Descriptors come in the order in which they are listed here.
 """
 
 from typing import Final
