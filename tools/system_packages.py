@@ -41,6 +41,7 @@ TEST = (
     Package("nodejs", "node", "the tests of Node.js functions are skipped"),
     Package("npm", "npm", "the tests of Node.js functions and of the JavaScript SDK are skipped"),
     Package("golang-go", "go", "the tests of Go functions are skipped"),
+    Package("curl", "curl", "the example in shell is skipped"),
     Package("git", "git", "the tests that list the project's own files are skipped"),
 )
 SETS = {"start": START, "test": TEST}

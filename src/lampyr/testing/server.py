@@ -131,6 +131,32 @@ class LampyrServer:
         members = {"region_name": REGION, "config": config, **options}
         return self._session.client(service, endpoint_url=self.endpoint_url, **members)
 
+    def run(
+        self, *arguments: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """A command of `lampyr` against this server, such as `run("list", "--json")`."""
+        return subprocess.run(
+            [*command(), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.directory,
+            env=self.client_environment(),
+            timeout=timeout,
+        )
+
+    def client_environment(self) -> dict[str, str]:
+        """Variables by which any AWS client finds this server."""
+        return {
+            **self._environment(),
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": KEY,
+            "LAMPYR_DATA_DIR": str(self.data_dir),
+        }
+
     def health(self) -> Mapping[str, Any]:
         with urlopen(f"{self.endpoint_url}/_lampyr/health", timeout=10) as answer:  # noqa: S310
             return dict(json.load(answer))
