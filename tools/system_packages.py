@@ -13,7 +13,7 @@ from typing import NamedTuple
 class Package(NamedTuple):
     name: str
     proof: str
-    """A command on PATH, or a path, that is there when the package is."""
+    """Commands on PATH of which one is enough, or a path, that is there when the package is."""
     without: str
     """What works less when it is missing."""
     by: str = "everyone"
@@ -22,9 +22,13 @@ class Package(NamedTuple):
 
 START = (
     Package("nftables", "nft", "functions cannot reach the internet, only Lampyr", "root"),
-    Package("iproute2", "ip", "functions cannot reach the internet, only Lampyr", "root"),
     Package("e2fsprogs", "mkfs.ext4", "what a function writes to /tmp counts as memory", "root"),
-    Package("slirp4netns", "slirp4netns", "functions cannot reach the internet", "user"),
+    Package(
+        "slirp4netns",
+        "slirp4netns|pasta",
+        "functions cannot reach the internet, only Lampyr",
+        "user",
+    ),
     Package(
         "ca-certificates",
         "/etc/ssl/certs/ca-certificates.crt",
@@ -34,6 +38,7 @@ START = (
 )
 TEST = (
     *START,
+    Package("iproute2", "ip", "the tests that look at network namespaces are skipped"),
     Package("bubblewrap", "bwrap", "the tests of the bubblewrap sandbox are skipped"),
     Package(
         "slirp4netns", "slirp4netns", "the tests of an ordinary user's network are skipped", "root"
@@ -110,7 +115,7 @@ def _is_there(proof: str) -> bool:
     if proof.startswith("/"):
         return Path(proof).exists()
     path = f"{os.environ.get('PATH', os.defpath)}:{ADMIN_PATH}"
-    return shutil.which(proof, path=path) is not None
+    return any(shutil.which(command, path=path) for command in proof.split("|"))
 
 
 def _has_ensurepip() -> bool:
