@@ -1,0 +1,177 @@
+"""Function configurations between Lambda's JSON and Lampyr's own types; no operation is here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from lampyr.arn import key_arn, runtime_version_arn
+from lampyr.control.requests import ConfigurationChange, LoggingChange
+from lampyr.errors import InvalidParameterValueException, NotServedError
+from lampyr.model.function import FunctionVersion, State, UpdateStatus
+
+_NOT_SERVED: Final[Mapping[str, str]] = {
+    "AcceleratorConfig": "accelerators",
+    "CapacityProviderConfig": "capacity providers",
+    "CodeSigningConfigArn": "code signing",
+    "DeadLetterConfig": "dead-letter queues",
+    "DurableConfig": "durable functions",
+    "FileSystemConfigs": "file systems",
+    "ImageConfig": "container images",
+    "KMSKeyArn": "keys of the customer",
+    "Layers": "layers",
+    "PublishTo": "LATEST_PUBLISHED",
+    "RuntimeConfig": "runtimes of the customer",
+    "SourceKMSKeyArn": "keys of the customer",
+    "VpcConfig": "VPCs",
+}
+"""Options that Lampyr does not honour yet, and refuses: an empty value asks for nothing."""
+_DEFAULTS: Final[Mapping[str, tuple[str, str]]] = {
+    "SnapStart": ("ApplyOn", "None"),
+    "TracingConfig": ("Mode", "PassThrough"),
+}
+"""Options of which Lampyr honours one value, the default."""
+_CODE_SOURCES: Final = ("S3Bucket", "S3Key", "S3ObjectVersion", "S3ObjectStorageMode")
+
+
+def refuse_unserved(request: Mapping[str, Any]) -> None:
+    """Nothing that a caller asks for is left out in silence."""
+    for member, what in _NOT_SERVED.items():
+        if _asks(request.get(member)):
+            raise NotServedError(f"Lampyr does not serve {member} ({what}) yet")
+    for member, (name, default) in _DEFAULTS.items():
+        value = (request.get(member) or {}).get(name, default)
+        if value != default:
+            raise NotServedError(f"Lampyr does not serve {member} with {name} {value} yet")
+    if request.get("PackageType", "Zip") != "Zip":
+        raise NotServedError("Lampyr does not serve PackageType Image (container images) yet")
+
+
+def package(code: Mapping[str, Any], *, updating: bool = False) -> bytes:
+    """The zip among the members that say where code comes from."""
+    if code.get("ImageUri"):
+        if updating:
+            raise InvalidParameterValueException(
+                "Please don't provide ImageUri when updating a function with packageType Zip."
+            )
+        raise NotServedError("Lampyr does not serve ImageUri (container images) yet")
+    elsewhere = [name for name in _CODE_SOURCES if code.get(name)]
+    data = code.get("ZipFile")
+    if data is None:
+        if elsewhere:
+            raise NotServedError(
+                "Lampyr does not serve code in S3 (S3Bucket, S3Key) yet: send it as ZipFile"
+            )
+        raise InvalidParameterValueException("Please provide a source for function code.")
+    if elsewhere:
+        raise InvalidParameterValueException(
+            "Please do not provide other FunctionCode parameters when providing a ZipFile."
+        )
+    return bytes(data)
+
+
+def architecture(request: Mapping[str, Any]) -> str | None:
+    given: list[str] | None = request.get("Architectures")
+    return given[0] if given else None
+
+
+def change(request: Mapping[str, Any]) -> ConfigurationChange:
+    environment = request.get("Environment")
+    logging = request.get("LoggingConfig")
+    storage = request.get("EphemeralStorage")
+    return ConfigurationChange(
+        role=request.get("Role"),
+        handler=request.get("Handler"),
+        runtime=request.get("Runtime"),
+        description=request.get("Description"),
+        timeout_seconds=request.get("Timeout"),
+        memory_mb=request.get("MemorySize"),
+        tmp_mb=None if storage is None else storage["Size"],
+        environment=None if environment is None else dict(environment.get("Variables") or {}),
+        logging=None if logging is None else _logging_change(logging),
+    )
+
+
+def answer(
+    version: FunctionVersion, *, qualified: bool = False, state: bool = True
+) -> dict[str, Any]:
+    """A `FunctionConfiguration`. Lists have ARNs with qualifiers and show no `state`."""
+    key = version.key
+    shown: dict[str, Any] = {
+        "FunctionName": key.name,
+        "FunctionArn": key_arn(key, version.version if qualified else None),
+        "Runtime": version.runtime,
+        "Role": version.role,
+        "Handler": version.handler,
+        "CodeSize": version.code_bytes,
+        "Description": version.description,
+        "Timeout": version.timeout_seconds,
+        "MemorySize": version.memory_mb,
+        "LastModified": timestamp(version.last_modified),
+        "CodeSha256": version.code_sha256,
+        "Version": version.version,
+        "TracingConfig": {"Mode": version.tracing_mode},
+        "RevisionId": version.revision_id,
+        "PackageType": version.package_type,
+        "Architectures": [version.architecture],
+        "EphemeralStorage": {"Size": version.tmp_mb},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": _logging_answer(version),
+    }
+    if version.environment is not None:
+        shown["Environment"] = {"Variables": dict(version.environment)}
+    if version.tenant_isolation_mode is not None:
+        shown["TenancyConfig"] = {"TenantIsolationMode": version.tenant_isolation_mode}
+    if state:
+        shown |= _state(version)
+        arn = runtime_version_arn(key.region, version.runtime or "")
+        shown["RuntimeVersionConfig"] = {"RuntimeVersionArn": arn}
+    return shown
+
+
+def timestamp(seconds: float) -> str:
+    """Such as `2026-11-21T03:08:00.123+0000`."""
+    when = datetime.fromtimestamp(seconds, UTC)
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03d}+0000"
+
+
+def _asks(value: Any) -> bool:
+    """Whether an option's value, or any member of it, is not empty."""
+    if isinstance(value, Mapping):
+        return any(map(_asks, value.values()))
+    return bool(value)
+
+
+def _state(version: FunctionVersion) -> dict[str, Any]:
+    shown: dict[str, Any] = {"State": version.state}
+    if version.state_reason is not None:
+        shown["StateReason"] = version.state_reason.message
+        shown["StateReasonCode"] = version.state_reason.code
+    status = version.last_update_status
+    if version.state in (State.PENDING, State.FAILED) and status is UpdateStatus.SUCCESSFUL:
+        return shown  # It has not been updated; Lambda shows Successful once it is Active.
+    shown["LastUpdateStatus"] = status
+    if version.last_update_reason is not None:
+        shown["LastUpdateStatusReason"] = version.last_update_reason.message
+        shown["LastUpdateStatusReasonCode"] = version.last_update_reason.code
+    return shown
+
+
+def _logging_answer(version: FunctionVersion) -> dict[str, Any]:
+    logging = version.logging
+    shown = {"LogFormat": logging.log_format, "LogGroup": logging.log_group}
+    if logging.application_log_level is not None:
+        shown["ApplicationLogLevel"] = logging.application_log_level
+    if logging.system_log_level is not None:
+        shown["SystemLogLevel"] = logging.system_log_level
+    return shown
+
+
+def _logging_change(logging: Mapping[str, Any]) -> LoggingChange:
+    return LoggingChange(
+        log_format=logging.get("LogFormat"),
+        application_log_level=logging.get("ApplicationLogLevel"),
+        system_log_level=logging.get("SystemLogLevel"),
+        log_group=logging.get("LogGroup"),
+    )

@@ -1,0 +1,116 @@
+"""CreateFunction, and the other operations on functions.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lampyr.api.downloads import location
+from lampyr.api.operations.configuration import (
+    answer,
+    architecture,
+    change,
+    package,
+    refuse_unserved,
+)
+from lampyr.arn import function_reference, unqualified
+from lampyr.control import functions
+from lampyr.control.requests import CreateFunction, UpdateCode, UpdateConfiguration
+
+if TYPE_CHECKING:
+    from lampyr.api.call import Call
+
+
+async def create_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    control = call.services.control
+    refuse_unserved(request)
+    tenancy = request.get("TenancyConfig") or {}
+    version = await functions.create(
+        control,
+        CreateFunction(
+            key=unqualified(function_reference(call, request["FunctionName"])),
+            configuration=change(request),
+            package=package(request["Code"]),
+            architecture=architecture(request) or "x86_64",
+            tenant_isolation_mode=tenancy.get("TenantIsolationMode"),
+            tags=request.get("Tags") or {},
+            publish=request.get("Publish", False),
+        ),
+    )
+    return answer(version)
+
+
+async def update_function_code(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    refuse_unserved(request)
+    publish = request.get("Publish", False) and not request.get("DryRun", False)
+    version = await functions.update_code(
+        call.services.control,
+        UpdateCode(
+            key=unqualified(function_reference(call, request["FunctionName"])),
+            package=package(request, updating=True),
+            architecture=architecture(request),
+            publish=publish,
+            dry_run=request.get("DryRun", False),
+            revision_id=request.get("RevisionId"),
+        ),
+    )
+    return answer(version, qualified=publish)
+
+
+async def update_function_configuration(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    refuse_unserved(request)
+    version = await functions.update_configuration(
+        call.services.control,
+        UpdateConfiguration(
+            key=unqualified(function_reference(call, request["FunctionName"])),
+            configuration=change(request),
+            revision_id=request.get("RevisionId"),
+        ),
+    )
+    return answer(version)
+
+
+async def get_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
+    function, version = await functions.find_version(call.services.control, reference)
+    shown: dict[str, Any] = {
+        "Configuration": answer(version, qualified=reference.qualifier is not None),
+        "Code": {"RepositoryType": "S3", "Location": location(call, version)},
+    }
+    if function.tags:
+        shown["Tags"] = dict(function.tags)
+    return shown
+
+
+async def get_function_configuration(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
+    _, version = await functions.find_version(call.services.control, reference)
+    return answer(version, qualified=reference.qualifier is not None)
+
+
+async def list_functions(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    if request.get("MasterRegion", "ALL") != "ALL":
+        return {"Functions": []}  # Replicas of Lambda@Edge functions: none is here.
+    all_versions = request.get("FunctionVersion") == "ALL"
+    page = await functions.list_functions(
+        call.services.control,
+        call.account_id,
+        call.region,
+        all_versions=all_versions,
+        marker=request.get("Marker"),
+        max_items=request.get("MaxItems"),
+    )
+    shown: dict[str, Any] = {
+        "Functions": [answer(item, qualified=all_versions, state=False) for item in page.items]
+    }
+    if page.next_marker is not None:
+        shown["NextMarker"] = page.next_marker
+    return shown
+
+
+async def delete_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
+    await functions.delete(call.services.control, reference)
+    return {"StatusCode": 204}

@@ -1,0 +1,41 @@
+"""What an account may use in a Region, and what it uses.
+
+https://docs.aws.amazon.com/lambda/latest/api/API_GetAccountSettings.html
+"""
+
+from dataclasses import dataclass
+
+from lampyr.control.plane import ControlPlane
+from lampyr.errors import CodeStorageExceededException
+from lampyr.limits import Limits
+from lampyr.model.function import FunctionKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSettings:
+    limits: Limits
+    function_count: int
+    code_bytes: int
+    """Zipped, of every version of every function."""
+    unreserved_concurrency: int
+
+
+async def settings(plane: ControlPlane, account_id: str, region: str) -> AccountSettings:
+    functions = await plane.store.functions.all(account_id, region)
+    return AccountSettings(
+        limits=plane.limits,
+        function_count=len(functions),
+        code_bytes=sum(
+            version.code_bytes
+            for function in functions
+            for version in (function.latest, *function.published.values())
+        ),
+        unreserved_concurrency=plane.limits.concurrent_executions,
+    )
+
+
+async def check_code_storage(plane: ControlPlane, key: FunctionKey, more_bytes: int) -> None:
+    """Refuse `more_bytes` of code when the account has no room for them in this Region."""
+    used = (await settings(plane, key.account_id, key.region)).code_bytes
+    if used + more_bytes > plane.limits.code_bytes_total:
+        raise CodeStorageExceededException("Code storage limit exceeded.")

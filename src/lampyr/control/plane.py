@@ -1,0 +1,85 @@
+"""The control plane: what its use cases are made of.
+
+The use cases themselves are functions, a module for each resource, as AWS's documentation groups
+them: `functions`, `versions`, `tags`, `account`.
+"""
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from lampyr.clock import Clock
+from lampyr.control.activation import Activation, Preparer
+from lampyr.control.packages import Packages
+from lampyr.limits import DEFAULT_LIMITS, Limits
+from lampyr.store.base import Store
+
+_ARCHITECTURES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
+
+RESERVED: Final = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+
+
+def host_architecture() -> str:
+    """What this host's processor runs, in Lambda's words."""
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, machine)
+
+
+class ControlPlane:
+    """Open it, have `run` supervised, and call the use cases with it."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cluster: Preparer,
+        clock: Clock,
+        new_id: Callable[[], str],
+        retire: Callable[[Sequence[str]], None],
+        limits: Limits = DEFAULT_LIMITS,
+        architecture: str | None = None,
+        reserved: Collection[str] = RESERVED,
+    ) -> None:
+        """`new_id`: a UUID, never the same twice; `retire` gets deployments that run no more."""
+        self.store = store
+        self.clock = clock
+        self.new_id = new_id
+        self.retire = retire
+        self.limits = limits
+        self.architecture = architecture or host_architecture()
+        self.reserved = reserved
+        self.packages = Packages(store, limits)
+        self.activation = Activation(store, cluster, self.packages, new_id=new_id, retire=retire)
+
+    async def open(self) -> None:
+        """Remove what a crash left."""
+        await self.packages.sweep()
+
+    async def run(self) -> None:
+        """Bring functions to their states, until cancelled; may be run again after a failure."""
+        await self.activation.run()
+
+    async def packages_in_use(self) -> frozenset[str]:
+        """Hashes (hexadecimal) of the packages that functions name: for caches of them."""
+        return await self.packages.in_use()

@@ -1,0 +1,65 @@
+"""What callers ask for: the input of the use cases, parsed; None is what they left open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lampyr.model.function import FunctionKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggingChange:
+    log_format: str | None = None
+    application_log_level: str | None = None
+    system_log_level: str | None = None
+    log_group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationChange:
+    """Members that CreateFunction and UpdateFunctionConfiguration have in common."""
+
+    role: str | None = None
+    handler: str | None = None
+    runtime: str | None = None
+    description: str | None = None
+    timeout_seconds: int | None = None
+    memory_mb: int | None = None
+    tmp_mb: int | None = None
+    environment: Mapping[str, str] | None = None
+    logging: LoggingChange | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateFunction:
+    key: FunctionKey
+    configuration: ConfigurationChange
+    package: bytes
+    architecture: str = "x86_64"
+    tenant_isolation_mode: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    publish: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateCode:
+    key: FunctionKey
+    package: bytes
+    architecture: str | None = None
+    publish: bool = False
+    dry_run: bool = False
+    revision_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateConfiguration:
+    key: FunctionKey
+    configuration: ConfigurationChange
+    revision_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishVersion:
+    key: FunctionKey
+    code_sha256: str | None = None
+    description: str | None = None
+    revision_id: str | None = None
