@@ -89,7 +89,8 @@ class Instance:
             with contextlib.suppress(ValueError, OSError):
                 pid, started = record.read_text().split()
                 if start_time(int(pid)) == started:
-                    os.kill(int(pid), signal.SIGKILL)
+                    kill = os.killpg if os.getpgid(int(pid)) == int(pid) else os.kill
+                    kill(int(pid), signal.SIGKILL)
             record.unlink(missing_ok=True)
 
 

@@ -62,9 +62,11 @@ class RootFileSystem:
     """Directories among those to be shown empty."""
 
 
-def build(path: Path, host: Path = Path("/")) -> RootFileSystem:
+def build(
+    path: Path, host: Path = Path("/"), *, extra_directories: tuple[str, ...] = ()
+) -> RootFileSystem:
     """Make the directory at `path`, which must not exist, after the host's own layout."""
-    for name in _DIRECTORIES:
+    for name in (*_DIRECTORIES, *extra_directories):
         (path / name).mkdir(parents=True)
     (path / "var/run").symlink_to("../run")
     shared = [f"/{name}" for name in _SHARED if _share(path, host, name)]

@@ -9,7 +9,7 @@ https://docs.kernel.org/admin-guide/cgroup-v1/ and https://docs.kernel.org/admin
 """
 
 # Without pathlib, which is a third of a bare interpreter.
-# ruff: noqa: PTH
+# ruff: noqa: PTH102, PTH106
 
 import contextlib
 import errno
@@ -85,10 +85,10 @@ class Cgroups:
         """A group with its limits, and no limit of CPU time."""
         raise NotImplementedError
 
-    def join(self, name: str) -> None:
-        """Move the calling process into a group."""
+    def join(self, name: str, pid: int = 0) -> None:
+        """Move a process, by default the calling one, into a group."""
         for top in self.tops():
-            _write(f"{top}/{name}/cgroup.procs", 0)
+            _write(f"{top}/{name}/cgroup.procs", pid)
 
     def watch(self, name: str, eventfd: int) -> None:
         """Have `eventfd` signalled when the group wants for memory, if it must be asked for."""

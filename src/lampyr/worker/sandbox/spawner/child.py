@@ -7,7 +7,7 @@ a user namespace of its own, in which user `INSIDE_UID` is the only one.
 """
 
 # Without pathlib, which is a third of a bare interpreter.
-# ruff: noqa: PTH
+# ruff: noqa: PTH123
 
 import fcntl
 import json
@@ -72,8 +72,13 @@ class Child:
         self._step = "start"
         self._as_root = config.as_root
 
+    def _alive(self) -> bool:
+        """Whether the process that looks after this one still does."""
+        return not ended(self._inherited.spawner)
+
     def run(self) -> None:
         """Never returns."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._set_up()
             self._become()
@@ -85,7 +90,6 @@ class Child:
 
     def _set_up(self) -> None:
         start = self._start
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         self._step = "control group"
         self._join_cgroup()
         if not self._as_root:
@@ -101,6 +105,11 @@ class Child:
             os.fchown(fd, *owner)  # So that /dev/stdout can be opened.
         root.build(self._config, start, owner)
         socket.sethostname(start.hostname)
+        self._confine()
+
+    def _confine(self) -> None:
+        """Give up for good what the sandbox is not to have."""
+        start = self._start
         self._step = "limits"
         for name, value in start.rlimits:
             limit_to(getattr(resource, f"RLIMIT_{name}"), value)
@@ -117,7 +126,7 @@ class Child:
         set_no_new_privileges()
         # Undone by each change of credentials, so it comes after the last one.
         die_with_parent(signal.SIGKILL)
-        if ended(self._inherited.spawner):
+        if not self._alive():
             raise OSError("the spawner is gone")
 
     def _join_cgroup(self) -> None:
@@ -137,6 +146,10 @@ class Child:
             enter(start.network, CLONE_NEWNET)
             return
         bring_loopback_up()
+        self._listen()
+
+    def _listen(self) -> None:
+        start = self._start
         listeners = [listen(port) for port in start.ports]
         socket.send_fds(self._report, [b'{"listening": true}'], [s.fileno() for s in listeners])
         for listener in listeners:

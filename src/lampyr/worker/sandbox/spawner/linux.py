@@ -74,7 +74,7 @@ def _number(name: str) -> int:
 def mount(
     source: str | None, target: str, kind: str | None = None, flags: int = 0, data: str = ""
 ) -> None:
-    """As mount(2) does."""
+    """As the manual, section 2, says."""
     result = _libc.mount(
         os.fsencode(source) if source is not None else None,
         os.fsencode(target),
@@ -86,7 +86,7 @@ def mount(
 
 
 def unmount(target: str, flags: int = MNT_DETACH) -> None:
-    """As umount2(2) does."""
+    """As the manual, section 2, says."""
     _check(_libc.umount2(os.fsencode(target), flags), f"unmount {target}")
 
 
@@ -121,12 +121,12 @@ def fork_into(namespaces: int) -> tuple[int, int]:
 
 
 def unshare(namespaces: int) -> None:
-    """As unshare(2) does."""
+    """As the manual, section 2, says."""
     _check(_libc.unshare(namespaces), "unshare")
 
 
 def enter(namespace: int, kind: int) -> None:
-    """As setns(2) does."""
+    """The system call setns."""
     _check(_libc.setns(namespace, kind), "setns")
 
 

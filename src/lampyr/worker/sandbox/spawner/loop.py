@@ -4,7 +4,7 @@ A tmpfs would be charged to the function's memory; blocks on disk are not.
 """
 
 # Without pathlib, which is a third of a bare interpreter.
-# ruff: noqa: PTH
+# ruff: noqa: PTH108
 
 import contextlib
 import errno

@@ -9,7 +9,7 @@ sandbox's own process tells the server through the socket that came with `start`
 """
 
 # Without pathlib, which is a third of a bare interpreter.
-# ruff: noqa: PTH
+# ruff: noqa: PTH108, PTH123
 
 import contextlib
 import gc
