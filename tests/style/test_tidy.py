@@ -93,7 +93,12 @@ def test_nothing_is_left_to_do() -> None:
 
 
 def test_no_address_of_a_package_registry_and_no_path_of_ones_own() -> None:
-    hosts = ("pypi" + ".org", "python" + "hosted", "npm" + "js.org", "npm" + "js.com")
+    hosts: tuple[str, ...] = (
+        "pypi" + ".org",
+        "python" + "hosted",
+        "npm" + "js.org",
+        "npm" + "js.com",
+    )
     hosts += ("proxy.go" + "lang.org", "crates" + ".io", "ruby" + "gems.org")
     paths = ("/wo" + "rk/", "/home/" + "[a-z]+/", "/Us" + "ers/")
     pattern = re.compile(
