@@ -1,0 +1,224 @@
+// The Runtime API over one kept-alive socket, in place of aws-lambda-ric's `rapid-client.node`.
+//
+// aws-lambda-ric asks for a native module of that name and calls its three functions; nothing of
+// AWS's code is changed. A response is held back until `next` is called, which the runtime does at
+// once, so that both requests leave in one write. What the platform answers to the response is read
+// before the next invocation. A refusal (413 for a response over the limit) is logged as AWS's
+// client logs it, and the runtime goes on: the platform has told the caller already.
+//
+// While the function runs, the socket does not keep the event loop alive: a handler with a callback
+// is over when the loop is empty.
+"use strict";
+
+const Module = require("node:module");
+const fs = require("node:fs");
+const net = require("node:net");
+
+const API = process.env.AWS_LAMBDA_RUNTIME_API;
+const PREFIX = "/2018-06-01/runtime/invocation/";
+const NEXT = `GET ${PREFIX}next HTTP/1.1\r\nHost: ${API}\r\nUser-Agent: aws-lambda-nodejs/${process.version}\r\n\r\n`;
+const CAUSE_BYTES_MAX = 32 * 1024;
+const ONE_WRITE_CHARACTERS_MAX = 64 * 1024;
+const EXIT_MILLISECONDS_MAX = 1000;
+
+let socket = null;
+let answered = false; // Whether this connection has served: only then may it have gone stale.
+let unread = null; // What came in and is not a whole answer yet.
+let missing = 0; // How many bytes of the answer in `parts` are still to come.
+let parts = [];
+let held = null; // The response that waits for `next`: { head, body, what }.
+let sent = null; // The response that was sent and is not answered yet.
+let waiter = null; // The promise of `next`: { resolve, reject }.
+
+function post(path, body, headers, what) {
+  if (held !== null) flush();
+  const length = Buffer.byteLength(body);
+  const head =
+    `POST ${PREFIX}${path} HTTP/1.1\r\nHost: ${API}\r\nContent-Type: application/json\r\n` +
+    `${headers}Content-Length: ${length}\r\n\r\n`;
+  held = { head, body, what };
+  // Should the runtime not ask for the next invocation by itself, the response goes alone.
+  setImmediate(() => setImmediate(flush));
+}
+
+function flush() {
+  if (held !== null) send("");
+}
+
+function send(next) {
+  if (socket === null) connect();
+  if (held === null) {
+    socket.write(next, "latin1");
+    return;
+  }
+  sent = held;
+  held = null;
+  if (sent.body.length < ONE_WRITE_CHARACTERS_MAX) {
+    socket.write(sent.head + sent.body + next, "utf8");
+    return;
+  }
+  socket.cork();
+  socket.write(sent.head, "utf8");
+  socket.write(sent.body, "utf8");
+  if (next !== "") socket.write(next, "latin1");
+  socket.uncork();
+}
+
+function connect() {
+  const split = API.lastIndexOf(":");
+  const made = net.connect(Number(API.slice(split + 1)), API.slice(0, split));
+  made.setNoDelay(true);
+  made.on("data", receive);
+  made.on("error", () => {}); // "close" follows, and says what it means.
+  made.on("close", () => lost(made));
+  if (waiter === null) made.unref();
+  socket = made;
+  answered = false;
+  unread = null;
+  missing = 0;
+  parts = [];
+}
+
+function lost(which) {
+  if (which !== socket) return;
+  const stale = answered;
+  socket = null;
+  if (sent !== null && !sent.again) {
+    // Not known to have arrived: once more. The platform refuses a response it has already.
+    held = { ...sent, again: true };
+  } else if (sent !== null) {
+    complain(0);
+  }
+  sent = null;
+  if (waiter === null) {
+    flush();
+  } else if (stale || held !== null) {
+    send(NEXT);
+  } else {
+    const { reject } = waiter;
+    waiter = null;
+    reject(new Error("Failed to get next invocation, error -1"));
+  }
+}
+
+function receive(data) {
+  if (missing > 0) {
+    parts.push(data);
+    missing -= data.length;
+    if (missing > 0) return;
+    data = Buffer.concat(parts);
+    parts = [];
+    missing = 0;
+  } else if (unread !== null) {
+    data = Buffer.concat([unread, data]);
+    unread = null;
+  }
+  while (data.length > 0) {
+    const end = data.indexOf("\r\n\r\n");
+    if (end < 0) {
+      unread = data;
+      return;
+    }
+    const headers = parse(data.utf8Slice(0, end));
+    const whole = end + 4 + Number(headers["content-length"] || 0);
+    if (data.length < whole) {
+      parts = [data];
+      missing = whole - data.length;
+      return;
+    }
+    settle(headers, data, end + 4, whole);
+    data = data.subarray(whole);
+  }
+}
+
+function parse(head) {
+  const lines = head.split("\r\n");
+  const headers = { status: Number(lines[0].slice(9, 12)) };
+  for (let at = 1; at < lines.length; at += 1) {
+    const line = lines[at];
+    const colon = line.indexOf(":");
+    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+  }
+  return headers;
+}
+
+function settle(headers, data, start, end) {
+  answered = true;
+  const { status } = headers;
+  if (sent !== null) {
+    if (status < 200 || status >= 300) complain(status);
+    sent = null;
+    return;
+  }
+  if (waiter === null) return;
+  const { resolve, reject } = waiter;
+  waiter = null;
+  socket.unref();
+  if (status === 200) {
+    resolve({ bodyJson: data.utf8Slice(start, end), headers });
+  } else {
+    reject(new Error(`Failed to get next invocation, error ${status}`));
+  }
+}
+
+function complain(status) {
+  process.stderr.write(
+    `[ERROR] [${Date.now()}] LAMBDA_RUNTIME Failed to post handler ${sent.what}. ` +
+      `Http response code: ${status}. \n`,
+  );
+}
+
+// The runtime reports an uncaught exception and exits in the same breath: what is held goes out
+// now, and its answer is waited for, so that the report is there before the process is gone.
+function flushAtExit() {
+  const fd = socket?._handle?.fd;
+  if (held === null || fd === undefined || fd < 0) return;
+  const deadline = Date.now() + EXIT_MILLISECONDS_MAX;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  const patiently = (operation) => {
+    for (;;) {
+      try {
+        return operation();
+      } catch (error) {
+        if (error.code !== "EAGAIN" || Date.now() > deadline) return 0;
+        Atomics.wait(pause, 0, 0, 1);
+      }
+    }
+  };
+  let data = Buffer.from(held.head + held.body);
+  held = null;
+  while (data.length > 0) {
+    const count = patiently(() => fs.writeSync(fd, data));
+    if (count === 0) return;
+    data = data.subarray(count);
+  }
+  patiently(() => fs.readSync(fd, Buffer.alloc(4096)));
+}
+
+process.on("exit", flushAtExit);
+
+const client = {
+  initializeClient() {},
+  next() {
+    return new Promise((resolve, reject) => {
+      waiter = { resolve, reject };
+      if (socket !== null) socket.ref();
+      send(NEXT);
+    });
+  },
+  done(id, body) {
+    post(`${id}/response`, body, "", "success response");
+  },
+  error(id, body, cause) {
+    const fits = cause !== "" && Buffer.byteLength(cause) < CAUSE_BYTES_MAX;
+    const header = `Lambda-Runtime-Function-XRay-Error-Cause: ${cause.replace(/[\r\n]/g, " ")}\r\n`;
+    post(`${id}/error`, body, fits ? header : "", "error response");
+  },
+};
+
+const load = Module._load;
+Module._load = function (request, ...rest) {
+  if (request !== "./rapid-client.node") return load.call(this, request, ...rest);
+  Module._load = load;
+  return client;
+};

@@ -1,0 +1,19 @@
+"""The managed runtimes: which are on this host, at which exact versions, and how each boots."""
+
+from lampyr.worker.runtimes.catalog import RuntimeCatalog
+from lampyr.worker.runtimes.install import RuntimeInstallError
+from lampyr.worker.runtimes.model import (
+    InvalidEntrypointError,
+    Runtime,
+    RuntimeMissingError,
+    RuntimeStatus,
+)
+
+__all__ = [
+    "InvalidEntrypointError",
+    "Runtime",
+    "RuntimeCatalog",
+    "RuntimeInstallError",
+    "RuntimeMissingError",
+    "RuntimeStatus",
+]

@@ -1,0 +1,129 @@
+"""A runtime of this host, as a worker starts it."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+TASK: Final = "/var/task"
+BOOTSTRAPS: Final = (f"{TASK}/bootstrap", "/opt/bootstrap")
+_ELF: Final = b"\x7fELF"
+_ELF_MACHINES: Final = {62: "x86_64", 183: "aarch64"}
+
+
+class RuntimeMissingError(Exception):
+    """No function of a runtime can be run on this host; the message says what to do about it."""
+
+
+class InvalidEntrypointError(Exception):
+    """A function has no `bootstrap` that could be run: the error type `Runtime.InvalidEntrypoint`.
+
+    The message is AWS's, without the `RequestId: … Error: ` before it.
+    """
+
+    error_type: Final = "Runtime.InvalidEntrypoint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A runtime found on this host, at an exact version."""
+
+    name: str
+    """As `CreateFunction` takes it: `python3.12`."""
+    version: str
+    """Of the interpreter: `3.12.1`; of an OS-only runtime, its name."""
+    managed: bool = True
+    """False for the OS-only runtimes, which run what the function brings."""
+    argv: tuple[str, ...]
+    """Of the process, with the paths of the inside."""
+    mounts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Target inside → directory on the host, read-only.
+
+    One target may lie inside another (an empty directory hides the host's own packages), so they
+    have to be mounted parents first. A mount point below another mount exists there already.
+    """
+    variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What this runtime adds to the environment; a function may configure other values."""
+
+    def command(
+        self, *, memory_mb: int, task: Path, layers: Sequence[Path] = ()
+    ) -> tuple[str, ...]:
+        """`argv` for one function: its memory size, and where its `bootstrap` is.
+
+        `task` and `layers` are directories on the host; a later layer wins. Reads the first bytes
+        of a `bootstrap`. Raises `InvalidEntrypointError`.
+        """
+        if self.name.startswith("nodejs"):
+            old_space = f"--max-old-space-size={memory_mb * 9 // 10}"
+            semi_space = f"--max-semi-space-size={max(1, memory_mb * 5 // 100)}"
+            return (self.argv[0], semi_space, old_space, *self.argv[1:])
+        return self.argv if self.managed else (_bootstrap(task, layers),)
+
+    def on_host(
+        self, task: Path, environ: Mapping[str, str] | None = None
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """`argv` and variables with the host's paths, for running without any sandbox.
+
+        `environ` is what `variables()` made. `/opt` stays as it is: without mounts there are no
+        layers.
+        """
+        places = {**self.mounts, TASK: str(task)}
+        argv = tuple(_translate(word, places) for word in self.argv)
+        source = {**self.variables, **(environ or {})}
+        found = {
+            name: ":".join(_translate(part, places) for part in value.split(":"))
+            if "/var/" in value
+            else value
+            for name, value in source.items()
+        }
+        return argv, found
+
+
+def _translate(path: str, places: Mapping[str, str]) -> str:
+    for target in sorted(places, key=len, reverse=True):
+        if path == target or path.startswith(f"{target}/"):
+            return places[target] + path[len(target) :]
+    return path
+
+
+def _bootstrap(task: Path, layers: Sequence[Path]) -> str:
+    in_task, in_layer = BOOTSTRAPS
+    looked_for = [(in_task, task), *((in_layer, layer) for layer in reversed(layers))]
+    for inside, directory in looked_for:
+        if (directory / "bootstrap").is_file():
+            _check_executable(inside, directory / "bootstrap")
+            return inside
+    raise InvalidEntrypointError(f"Couldn't find valid bootstrap(s): [{' '.join(BOOTSTRAPS)}]")
+
+
+def _check_executable(inside: str, path: Path) -> None:
+    if not path.stat().st_mode & 0o111:
+        raise InvalidEntrypointError(f"fork/exec {inside}: permission denied")
+    with path.open("rb") as file:
+        start = file.read(256)
+    if start.startswith(b"#!"):
+        if b"\r" in start.partition(b"\n")[0]:
+            # A script saved with Windows line ends names an interpreter that ends in one.
+            raise InvalidEntrypointError(f"fork/exec {inside}: no such file or directory")
+    elif not start.startswith(_ELF) or _machine(start) != platform.machine():
+        raise InvalidEntrypointError(f"fork/exec {inside}: exec format error")
+
+
+def _machine(start: bytes) -> str | None:
+    """The `e_machine` of an ELF header; both architectures of Lambda are little-endian."""
+    return _ELF_MACHINES.get(int.from_bytes(start[18:20], "little"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeStatus:
+    """One line of `lampyr runtimes`."""
+
+    name: str
+    found: bool
+    version: str = ""
+    path: str = ""
+    """Of the interpreter."""
+    advice: str = ""
+    """What to run, where it is not found."""

@@ -1,0 +1,199 @@
+"""The Python runtimes: what `/var/lang` and `/var/runtime` are made of.
+
+`/var/lang` is the interpreter's own prefix. `/var/runtime` is put together once, from Lampyr's own
+installed distributions: AWS's runtime client without its native module, Lampyr's module in its
+place, and the AWS SDK, which AWS's Python runtimes have too.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Final
+
+from lampyr.worker.runtimes.interpreters import Interpreter
+from lampyr.worker.runtimes.model import Runtime, RuntimeMissingError
+
+_CLIENT: Final = ("awslambdaric", "simplejson", "snapshot-restore-py")
+_SDK: Final = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
+_OWN: Final = Path(__file__).parent.parent / "runtime_clients" / "python"
+_LAYOUT: Final = "1"
+"""Changes when this module lays the tree out in another way."""
+_COMPILE_SECONDS: Final = 300.0
+_READABLE: Final = 0o444
+_COMPILE: Final = """
+import compileall, os, py_compile, sys
+mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+for path in sys.argv[2:]:
+    inside = "/var/runtime" + path[len(sys.argv[1]):]
+    options = {"quiet": 2, "invalidation_mode": mode}
+    if os.path.isdir(path):
+        compileall.compile_dir(path, ddir=inside, maxlevels=20, **options)
+    else:
+        compileall.compile_file(path, ddir=os.path.dirname(inside), **options)
+"""
+
+
+class PythonRuntimes:
+    def __init__(self, runtimes: Path) -> None:
+        self._root = runtimes / "python"
+        self._empty = runtimes / "empty"
+
+    def runtime(self, name: str, interpreter: Interpreter) -> Runtime:
+        """Blocks: for 0.3 s the first time a release line is used, and a moment after that."""
+        tree = self._assembled()
+        self._compiled(tree, interpreter, "client")
+        short = interpreter.version.rpartition(".")[0]
+        mounts = {"/var/lang": interpreter.prefix, "/var/runtime": str(tree)}
+        for packages in _host_packages(Path(interpreter.prefix), short):
+            mounts[f"/var/lang/{packages}"] = str(_make_directory(self._empty))
+        return Runtime(
+            name=name,
+            version=interpreter.version,
+            argv=(f"/var/lang/bin/python{short}", "-S", "/var/runtime/bootstrap.py"),
+            mounts=MappingProxyType(mounts),
+            variables=MappingProxyType({"PYTHONPATH": "/var/runtime"}),
+        )
+
+    def compile_sdk(self, interpreter: Interpreter) -> None:
+        """Bytecode of the AWS SDK: seconds, once; without it a first `import boto3` is slow."""
+        self._compiled(self._assembled(), interpreter, "sdk")
+
+    def _assembled(self) -> Path:
+        _make_directory(self._root)
+        tree = self._root / _fingerprint()
+        if tree.exists():
+            return tree
+        with _locked(self._root / "lock"):
+            if not tree.exists():
+                draft = self._root / f"{tree.name}.draft"
+                shutil.rmtree(draft, ignore_errors=True)
+                _assemble(draft)
+                draft.rename(tree)
+        return tree
+
+    def _compiled(self, tree: Path, interpreter: Interpreter, part: str) -> None:
+        short = interpreter.version.rpartition(".")[0]
+        marker = self._root / f"{tree.name}.{part}-{short}"
+        if marker.exists():
+            return
+        with _locked(self._root / f"{part}-{short}.lock"):
+            if not marker.exists():
+                tops = [str(tree / top) for top in sorted(_tops(tree, part))]
+                _run_compiler(interpreter, [str(tree), *tops])
+                marker.touch()
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(_LAYOUT.encode())
+    for name in (*_CLIENT, *_SDK):
+        digest.update(f"{name}=={_distribution(name).version}\n".encode())
+    for path in sorted(_OWN.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _distribution(name: str) -> metadata.Distribution:
+    try:
+        return metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        message = f"Lampyr's own installation lacks {name}. Install Lampyr again."
+        raise RuntimeMissingError(message) from None
+
+
+def _assemble(tree: Path) -> None:
+    _make_directory(tree)
+    for name in (*_CLIENT, *_SDK):
+        distribution = _distribution(name)
+        for file in distribution.files or ():
+            if _is_wanted(file):
+                _place(Path(str(distribution.locate_file(file))), tree / file)
+    for path in _OWN.glob("*.py"):
+        shutil.copyfile(path, tree / path.name)
+        (tree / path.name).chmod(0o644)
+
+
+def _is_wanted(file: PurePosixPath) -> bool:
+    """No native code, which fits one version of Python alone; no bytecode, no tests, no scripts."""
+    if ".." in file.parts or file.suffix in {".so", ".pyc", ".pyi"} or len(file.parts) == 0:
+        return False
+    if file.parts[0].endswith(".dist-info"):
+        return file.name == "METADATA"
+    return "tests" not in file.parts
+
+
+def _place(source: Path, target: Path) -> None:
+    """A hard link, or a copy: across file systems, and of what only its owner can read."""
+    _make_directory(target.parent)
+    if source.stat().st_mode & _READABLE == _READABLE:
+        try:
+            target.hardlink_to(source)
+        except OSError:
+            pass
+        else:
+            return
+    shutil.copyfile(source, target)
+    target.chmod(0o644)
+
+
+def _make_directory(path: Path) -> Path:
+    """Readable by the user that a function runs as, whatever the umask is."""
+    missing = [path, *path.parents]
+    for directory in reversed(missing[: next(i for i, p in enumerate(missing) if p.exists())]):
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o755)
+    return path
+
+
+def _tops(tree: Path, part: str) -> set[str]:
+    client = {"awslambdaric", "simplejson", "snapshot_restore_py.py"}
+    client |= {path.name for path in _OWN.glob("*.py")}
+    if part == "client":
+        return client
+    names = {entry.name for entry in tree.iterdir() if not entry.name.endswith(".dist-info")}
+    return names - client - {"__pycache__"}
+
+
+def _run_compiler(interpreter: Interpreter, arguments: list[str]) -> None:
+    try:
+        subprocess.run(
+            [interpreter.executable, "-I", "-S", "-c", _COMPILE, *arguments],
+            env={},
+            capture_output=True,
+            timeout=_COMPILE_SECONDS,
+            umask=0o022,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        message = f"{interpreter.executable} could not compile the runtime client: {error}"
+        raise RuntimeMissingError(message) from error
+
+
+def _host_packages(prefix: Path, short: str) -> Iterator[str]:
+    """Directories of packages under a prefix, Debian's too; deepest last."""
+    for packages in (
+        f"lib/python{short}/site-packages",
+        f"lib/python{short}/dist-packages",
+        "lib/python3/dist-packages",
+        f"local/lib/python{short}/site-packages",
+        f"local/lib/python{short}/dist-packages",
+    ):
+        if (prefix / packages).is_dir():
+            yield packages
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time; the kernel lets go of the lock when its holder dies."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
