@@ -64,20 +64,24 @@ def finish(pipes: Pipes, **more: Any) -> bytes:
     return pipes.journal.finish(invocation, **{**facts, **more})
 
 
-async def test_what_was_written_before_the_response_lies_before_END(pipes: Pipes) -> None:
+async def test_what_was_written_before_the_response_lies_before_the_end(pipes: Pipes) -> None:
     pipes.journal.init_done(0.1)
     pipes.journal.begin(an_invocation())
     pipes.write(b"hello\nworld\n")
     finish(pipes)
     assert await pipes.lines() == [
-        "INIT_START Runtime Version: python:3.12.1\t"
-        "Runtime Version ARN: arn:aws:lambda:::runtime:python:3.12.1",
+        (
+            "INIT_START Runtime Version: python:3.12.1\t"
+            "Runtime Version ARN: arn:aws:lambda:::runtime:python:3.12.1"
+        ),
         f"START RequestId: {ID} Version: $LATEST",
         "hello",
         "world",
         f"END RequestId: {ID}",
-        f"REPORT RequestId: {ID}\tDuration: 12.50 ms\tBilled Duration: 113 ms\t"
-        "Memory Size: 128 MB\tMax Memory Used: 34 MB\tInit Duration: 100.00 ms\t",
+        (
+            f"REPORT RequestId: {ID}\tDuration: 12.50 ms\tBilled Duration: 113 ms\t"
+            "Memory Size: 128 MB\tMax Memory Used: 34 MB\tInit Duration: 100.00 ms\t"
+        ),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -34,9 +35,9 @@ class Api(Protocol):
 class FrontDoor:
     """Every listening socket that leads to the API: the public one, and one in each sandbox."""
 
-    def __init__(self, api: Api, clock: Clock) -> None:
-        self.api = api
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self._api: Api | None = None
         self.tasks = Tasks()
         self.connections: set[FrontConnection] = set()
         self._servers: list[asyncio.Server] = []
@@ -45,13 +46,16 @@ class FrontDoor:
     def connection(self) -> "FrontConnection":
         return FrontConnection(self)
 
-    async def listen(self, host: str, port: int) -> list[tuple[str, int]]:
-        """Listen; the addresses, with the port that the kernel chose where `port` is 0."""
-        server = await asyncio.get_running_loop().create_server(
-            self.connection, host, port, backlog=1024, reuse_address=True
-        )
-        self._servers.append(server)
-        return [sock.getsockname()[:2] for sock in server.sockets]
+    async def open(self, api: Api, listener: socket.socket) -> None:
+        """Answer with `api` whoever connects to `listener`."""
+        self._api = api
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_server(self.connection, sock=listener))
+
+    @property
+    def api(self) -> Api:
+        assert self._api is not None  # noqa: S101 - nobody is let in before the door is open
+        return self._api
 
     async def sweep(self) -> None:
         """Cut off peers that only hold a connection open; for a supervised loop."""

@@ -1,0 +1,240 @@
+"""The composition root: the one module that knows which driver stands behind each protocol.
+
+Here alone settings become drivers, drivers services, and services a server; and here is the
+order in which they start and stop.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Final
+
+import uvloop
+
+from lampyr.api.app import LambdaApi
+from lampyr.api.call import Services
+from lampyr.api.server import FrontDoor
+from lampyr.clock import Clock, SystemClock
+from lampyr.cluster.local import LocalCluster
+from lampyr.control.packages import Packages
+from lampyr.control.plane import ControlPlane
+from lampyr.invoke.invoker import Invoker
+from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.limits import DEFAULT_LIMITS, Limits
+from lampyr.observe.logs import FileLogStore
+from lampyr.settings import Settings
+from lampyr.store.base import Store, StoreError
+from lampyr.store.sqlite import open_store
+from lampyr.tasks import Tasks, supervise
+from lampyr.worker.code import CodeCache
+from lampyr.worker.credentials import CredentialBook
+from lampyr.worker.network import rules as network_rules
+from lampyr.worker.network.base import Egress, Network
+from lampyr.worker.network.host import look, user_mode_tool
+from lampyr.worker.network.isolated import IsolatedNetwork
+from lampyr.worker.network.pooled import PooledNetwork
+from lampyr.worker.network.usermode import UserModeNetwork
+from lampyr.worker.runtimes import RuntimeCatalog
+from lampyr.worker.sandbox.base import SandboxDriver, SandboxError
+from lampyr.worker.sandbox.namespaces import NamespacesDriver
+from lampyr.worker.worker import Worker, WorkerParts
+
+log = logging.getLogger(__name__)
+
+STOP_GRACE_SECONDS: Final = 2.0
+"""Invocations in progress may end within this time after SIGTERM."""
+RECLAIM_SECONDS_MAX: Final = 15.0
+STARTS_PER_CPU: Final = 4
+"""Environments that start at once: more would only make each of them slower."""
+DOWNLOAD_SECRET_BYTES: Final = 32
+BACKLOG: Final = 1_024
+
+
+def run(settings: Settings) -> int:
+    """Run Lampyr until SIGTERM or SIGINT; the exit code of the process."""
+    logging.basicConfig(
+        level=settings.log_level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    _raise_open_files()
+    try:
+        uvloop.run(_serve(settings))
+    except (OSError, SandboxError, StoreError) as error:
+        sys.stderr.write(f"lampyr: {error}\n")
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with open_lampyr(settings, SystemClock()) as url:
+        # What start-up made lives for ever: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        sys.stdout.write(f"Lampyr is ready at {url}\n")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What the services stand on."""
+
+    settings: Settings
+    clock: Clock
+    limits: Limits
+    store: Store
+    logs: FileLogStore
+    code: CodeCache
+    driver: SandboxDriver
+    tasks: Tasks
+    credentials: CredentialBook
+
+
+@asynccontextmanager
+async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
+    """A server for the length of the block; the URL where it answers."""
+    async with AsyncExitStack() as stack:
+        listener = _listen(settings.host, settings.port)
+        stack.callback(listener.close)
+        store = await open_store(settings.data_dir)
+        stack.push_async_callback(store.close)
+        logs = FileLogStore(settings.data_dir / "logs", settings.log_bytes_per_group, clock)
+        stack.push_async_callback(logs.close)
+        packages = Packages(store, DEFAULT_LIMITS)
+        code_dir = settings.data_dir / "cache" / "code"
+        code = CodeCache(code_dir, store.blobs, in_use=packages.in_use)
+        network = _network(settings, clock, listener.getsockname()[1])
+        stack.push_async_callback(network.close)
+        driver = _driver(settings, clock, network, listener.getsockname()[1])
+        stack.push_async_callback(driver.close)
+        await asyncio.gather(network.open(), driver.open(), code.open())
+        stack.push_async_callback(code.close)
+        tasks = Tasks()
+        stack.push_async_callback(tasks.close)
+        ground = _Ground(
+            settings=settings,
+            clock=clock,
+            limits=replace(DEFAULT_LIMITS, concurrent_executions=settings.concurrent_executions),
+            store=store,
+            logs=logs,
+            code=code,
+            driver=driver,
+            tasks=tasks,
+            credentials=CredentialBook(os.urandom),
+        )
+        door = FrontDoor(clock)
+        worker = _worker(ground, door)
+        stack.push_async_callback(worker.drain)
+        url = _url(listener)
+        api = await _api(ground, worker, url)
+        tasks.start(supervise(door.sweep, "front door"), "front door")
+        stack.push_async_callback(door.close, STOP_GRACE_SECONDS)
+        await door.open(api, listener)
+        yield url
+
+
+def _worker(ground: _Ground, door: FrontDoor) -> Worker:
+    parts = WorkerParts(
+        driver=ground.driver,
+        runtimes=RuntimeCatalog(ground.settings.data_dir),
+        code=ground.code,
+        credentials=ground.credentials,
+        logs=ground.logs,
+        clock=ground.clock,
+        limits=ground.limits,
+        new_id=lambda: uuid.uuid4().hex,
+        door=door.connection,
+    )
+    return Worker(parts, ground.tasks)
+
+
+async def _api(ground: _Ground, worker: Worker, url: str) -> LambdaApi:
+    """The services, with the tasks that they need, and the API before them."""
+    settings, clock, tasks = ground.settings, ground.clock, ground.tasks
+    cluster = LocalCluster(worker)
+    pool_settings = PoolSettings(
+        environments_max=settings.environments_max,
+        starts_at_once=STARTS_PER_CPU * (os.cpu_count() or 1),
+        idle_seconds=settings.idle_seconds,
+        init_seconds=ground.limits.init_seconds,
+    )
+    pool = EnvironmentPool(cluster, tasks, clock, pool_settings)
+
+    async def reclaim() -> None:
+        pool.reclaim(clock.monotonic())
+        await clock.sleep(min(RECLAIM_SECONDS_MAX, settings.idle_seconds / 4))
+
+    control = ControlPlane(
+        store=ground.store,
+        cluster=cluster,
+        clock=clock,
+        new_id=lambda: str(uuid.uuid4()),
+        retire=pool.retire,
+        limits=ground.limits,
+    )
+    await control.open()
+    tasks.start(supervise(control.run, "activation"), "activation")
+    tasks.start(supervise(reclaim, "reclaim"), "reclaim")
+    services = Services(
+        store=ground.store,
+        control=control,
+        invoker=Invoker(pool, clock, ground.limits),
+        logs=ground.logs,
+        clock=clock,
+        limits=ground.limits,
+        download_secret=os.urandom(DOWNLOAD_SECRET_BYTES),
+    )
+    account_of = ground.credentials.account_of
+    return LambdaApi(services, region=settings.region, account_of=account_of, base_url=url)
+
+
+def _network(settings: Settings, clock: Clock, port: int) -> Network:
+    choice = network_rules.choose(Egress(settings.egress), look())
+    if choice.warning is not None:
+        log.warning("%s", choice.warning)
+    tool = user_mode_tool()
+    if choice.driver is network_rules.Driver.POOLED:
+        return PooledNetwork(egress=choice.egress, endpoint_port=port, clock=clock)
+    if choice.driver is network_rules.Driver.USER_MODE and tool is not None:
+        return UserModeNetwork(tool=tool)
+    return IsolatedNetwork()
+
+
+def _driver(settings: Settings, clock: Clock, network: Network, port: int) -> SandboxDriver:
+    run_dir = settings.data_dir / "run"
+    endpoint = None if settings.egress == Egress.NONE else port
+    return NamespacesDriver(network, run_dir, clock, endpoint_port=endpoint)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket; bound first, since sandboxes are told the port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _raise_open_files() -> None:
+    """Each environment holds several descriptors: take as many as the host allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
