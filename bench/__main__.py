@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from bench import results, rivals, rows
+from bench.base import LAMPYR, LIMIT, Bench
 from bench.results import Row
-from bench.rows import LAMPYR, LIMIT, Bench
 from bench.servers import Server, free_port
 
 ROOT: Final = Path(__file__).parent.parent
@@ -68,11 +68,11 @@ def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row
         bench = Bench(rounds=rounds, runtime=RUNTIME, servers={}, say=say)
         _start_all(bench, stack, work)
         measurements: dict[str, Callable[[], list[Row]]] = {
-            "1": lambda: [rows.warm(bench)],
+            "1": lambda: rows.warm(bench),
             "2": lambda: [rows.warm_boto3(bench)],
-            "3": lambda: [rows.warm_stock_client(bench)],
+            "3": lambda: rows.warm_stock_client(bench),
             "4": lambda: rows.throughput(bench),
-            "5": lambda: [rows.warm_node(bench)],
+            "5": lambda: rows.warm_node(bench),
             "6": lambda: [rows.cold(bench)],
             "18": lambda: [rows.control(bench)],
             "19": lambda: [rows.handler_time(bench)],

@@ -91,6 +91,7 @@ def serverless_offline(
         argv,
         port=port,
         health="/",
+        any_answer=True,
         log=work / "serverless-offline.log",
         variables={
             "AWS_ACCESS_KEY_ID": "test",

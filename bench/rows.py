@@ -7,18 +7,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from bench import functions
+from bench.base import CALL_SECONDS, LAMPYR, LIMIT, Bench, Budget, pair, rivals
 from bench.client import BODY, Connection, Series, Target, call_for, wrk
 from bench.results import Row, megabytes, microseconds, milliseconds
 from bench.servers import Server
 
-LAMPYR: Final = "lampyr"
-LIMIT: Final = "limit"
-CALL_SECONDS: Final = 1.0
 WRK_SECONDS: Final = 2
 COLD_STARTS: Final = 10
 """Cold starts a round."""
@@ -28,74 +25,35 @@ MANY_SECONDS: Final = 150.0
 """After this row 20 goes on with what there is."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Bench:
-    """What is up, and how it is called. `names` are functions' names as each program has them."""
-
-    rounds: int
-    runtime: str
-    servers: dict[str, Server]
-    prefixes: dict[str, str] = field(default_factory=dict)
-    """What a program puts before each function's name."""
-    say: Callable[[str], None]
-
-    def target(self, program: str, function: str, body: bytes = BODY) -> Target:
-        name = self.prefixes.get(program, "") + function
-        return Target(port=self.servers[program].port, path=functions.path(name), body=body)
-
-    def one_caller(self, function: str, programs: list[str]) -> dict[str, Series]:
-        """A caller on a kept connection, at each program in turn."""
-        series = {program: Series() for program in programs}
-        for _ in range(self.rounds):
-            for program in programs:
-                with Connection(self.target(program, function)) as connection:
-                    connection.call()
-                    series[program].add(call_for(connection, CALL_SECONDS))
-        return series
-
-    def in_turn(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Series]:
-        """The same for calls that need more than a connection, such as boto3's."""
-        series = {program: Series() for program in calls}
-        clock = time.perf_counter
-        for _ in range(self.rounds):
-            for program, call in calls.items():
-                call()
-                samples = []
-                end = clock() + CALL_SECONDS
-                while (before := clock()) < end:
-                    call()
-                    samples.append(clock() - before)
-                series[program].add(samples)
-        return series
-
-    def there(self, *programs: str) -> list[str]:
-        return [program for program in programs if program in self.servers]
+def _caller_rows(
+    bench: Bench, function: str, programs: list[str], *, number: str, metric: str, budget: Budget
+) -> list[Row]:
+    found = bench.one_caller(function, programs)
+    rows = []
+    for placing, series in found.items():
+        ours = series[programs[0]]
+        rows.append(
+            Row(
+                number=number,
+                metric=f"{metric}, {placing}",
+                budget=str(budget),
+                ours=pair(ours, microseconds),
+                inside=budget.holds(ours),
+                rivals=rivals(series, microseconds),
+                limit=pair(series[LIMIT], microseconds),
+            )
+        )
+    return rows
 
 
-def _rivals(series: Mapping[str, Series], show: Callable[[float], str]) -> dict[str, str]:
-    return {
-        program: f"{show(item.p50)} (p99 {show(item.p99)})"
-        for program, item in series.items()
-        if program not in (LAMPYR, LIMIT)
-    }
-
-
-def _pair(item: Series, show: Callable[[float], str]) -> str:
-    return f"{show(item.p50)} (p99 {show(item.p99)})"
-
-
-def warm(bench: Bench) -> Row:
-    programs = bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT)
-    series = bench.one_caller("echo", programs)
-    ours = series[LAMPYR]
-    return Row(
+def warm(bench: Bench) -> list[Row]:
+    return _caller_rows(
+        bench,
+        "echo",
+        bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT),
         number="1",
         metric="warm Invoke, one caller, Python echo",
-        budget="p50 ≤ 100 µs, p99 ≤ 1 ms",
-        ours=_pair(ours, microseconds),
-        inside=ours.p50 <= 100e-6 and ours.p99 <= 1e-3,
-        rivals=_rivals(series, microseconds),
-        limit=_pair(series[LIMIT], microseconds),
+        budget=Budget(p50=100e-6, p99=1e-3),
     )
 
 
@@ -117,28 +75,24 @@ def warm_boto3(bench: Bench) -> Row:
         number="2",
         metric="the same through boto3",
         budget="p50 ≤ 1.2 ms",
-        ours=_pair(ours, milliseconds),
+        ours=pair(ours, milliseconds),
         inside=ours.p50 <= 1.2e-3,
-        rivals=_rivals(series, milliseconds),
-        limit=_pair(series[LIMIT], milliseconds),
+        rivals=rivals(series, milliseconds),
+        limit=pair(series[LIMIT], milliseconds),
     )
 
 
-def warm_stock_client(bench: Bench) -> Row:
+def warm_stock_client(bench: Bench) -> list[Row]:
     code = functions.stock_client_package()
     client = functions.api(bench.servers[LAMPYR].port)
     functions.create(client, "stock", code, runtime="provided.al2023")
-    series = bench.one_caller("stock", [LAMPYR])
-    slim = bench.one_caller("echo", [LAMPYR, LIMIT])
-    ours = series[LAMPYR]
-    return Row(
+    return _caller_rows(
+        bench,
+        "stock",
+        [LAMPYR, LIMIT],
         number="3",
         metric="row 1 with the unmodified official runtime client (awslambdaric in a zip)",
-        budget="p50 ≤ 170 µs",
-        ours=_pair(ours, microseconds),
-        inside=ours.p50 <= 170e-6,
-        rivals={"Lampyr's own client": _pair(slim[LAMPYR], microseconds)},
-        limit=_pair(slim[LIMIT], microseconds),
+        budget=Budget(p50=170e-6),
     )
 
 
@@ -173,18 +127,14 @@ def _rate(series: Series) -> str:
     return f"{series.p50:,.0f}/s (p99 {milliseconds(series.p99)}{failed})"
 
 
-def warm_node(bench: Bench) -> Row:
-    programs = bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT)
-    series = bench.one_caller("node", programs)
-    ours = series[LAMPYR]
-    return Row(
+def warm_node(bench: Bench) -> list[Row]:
+    return _caller_rows(
+        bench,
+        "node",
+        bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT),
         number="5",
         metric="warm Invoke, one caller, Node echo",
-        budget="p50 ≤ 110 µs",
-        ours=_pair(ours, microseconds),
-        inside=ours.p50 <= 110e-6,
-        rivals=_rivals(series, microseconds),
-        limit=_pair(series[LIMIT], microseconds),
+        budget=Budget(p50=110e-6),
     )
 
 
@@ -212,9 +162,9 @@ def cold(bench: Bench) -> Row:
         number="6",
         metric="cold start, Python hello world, request to response",
         budget="p50 ≤ 60 ms (later 15 ms)",
-        ours=_pair(ours, milliseconds),
+        ours=pair(ours, milliseconds),
         inside=ours.p50 <= 60e-3,
-        rivals=_rivals(series, milliseconds),
+        rivals=rivals(series, milliseconds),
         limit=f"{milliseconds(_bare_start(bench.rounds))} (`python3 -I -c pass`)",
     )
 
@@ -268,10 +218,10 @@ def control(bench: Bench) -> Row:
         number="18",
         metric="GetFunctionConfiguration by boto3",
         budget="p50 ≤ 0.9 ms",
-        ours=_pair(ours, milliseconds),
+        ours=pair(ours, milliseconds),
         inside=ours.p50 <= 0.9e-3,
-        rivals=_rivals(series, milliseconds),
-        limit=_pair(series[LIMIT], milliseconds),
+        rivals=rivals(series, milliseconds),
+        limit=pair(series[LIMIT], milliseconds),
     )
 
 
@@ -292,9 +242,9 @@ def handler_time(bench: Bench) -> Row:
         number="19",
         metric="the handler's own time, a loop at 1,769 MB",
         budget="within 5 % of a bare loop",
-        ours=_pair(inside, milliseconds),
+        ours=pair(inside, milliseconds),
         inside=inside.p50 <= bare.p50 * 1.05,
-        limit=_pair(bare, milliseconds),
+        limit=pair(bare, milliseconds),
     )
 
 
@@ -316,7 +266,7 @@ def many(bench: Bench, server: Server) -> list[Row]:
         "few": bench.target(LAMPYR, "echo"),
     }
     series = {name: Series() for name in targets}
-    for _ in range(bench.rounds):
+    for _ in range(bench.rounds * 2):
         for name, target in targets.items():
             with Connection(target) as connection:
                 connection.call()
@@ -326,11 +276,11 @@ def many(bench: Bench, server: Server) -> list[Row]:
         number="20",
         metric=f"row 1 with {deployed:,} functions and {idle} idle environments",
         budget="≤ 1.2 times that with few",
-        ours=f"{_pair(series['many'], microseconds)}, "
+        ours=f"{pair(series['many'], microseconds)}, "
         f"{series['many'].p50 / series['few'].p50:.2f} times, "
         f"{megabytes(server.memory_bytes())} in all",
         inside=series["many"].p50 <= 1.2 * series["few"].p50 if full else None,
-        rivals={"Lampyr with few": _pair(series["few"], microseconds)},
+        rivals={"Lampyr with few": pair(series["few"], microseconds)},
     )
     return [page, growth]
 
@@ -343,7 +293,7 @@ def _list_page(bench: Bench, server: Server, deployed: int) -> Row:
         number="18",
         metric=f"ListFunctions by boto3, a page of 50 of {deployed:,}",
         budget="p50 ≤ 50 ms",
-        ours=_pair(ours, milliseconds),
+        ours=pair(ours, milliseconds),
         inside=ours.p50 <= 50e-3 if deployed == MANY_FUNCTIONS else None,
     )
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -32,11 +32,14 @@ class Server:
         log: Path,
         variables: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        any_answer: bool = False,
     ) -> None:
+        """`health` is asked until it answers 200; anything at all, where there is no such page."""
         self.name = name
         self.port = port
         self._log = log
         self._health = health
+        self._ready = b"HTTP/1.1 " if any_answer else b"HTTP/1.1 200"
         started = time.perf_counter()
         with log.open("wb") as output:
             self._process = subprocess.Popen(
@@ -62,7 +65,7 @@ class Server:
         self.stop()
 
     def _wait(self) -> None:
-        """Until it answers 200, asked every millisecond."""
+        """Until it answers, asked every millisecond."""
         request = f"GET {self._health} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
@@ -73,11 +76,18 @@ class Server:
                 socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection,
             ):
                 connection.sendall(request.encode())
-                # Any answer will do where a rival has no page for this.
-                if connection.recv(12).startswith(b"HTTP/1.1"):
+                if connection.recv(12).startswith(self._ready):
                     return
             time.sleep(0.001)
         raise RuntimeError(f"{self.name} does not answer: {self._log.read_text()[-2000:]}")
+
+    def pin(self, processors: Collection[int]) -> None:
+        """Let all threads of all its processes run on `processors` alone."""
+        for pid in descendants(self._process.pid):
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    with contextlib.suppress(OSError):
+                        os.sched_setaffinity(int(task.name), processors)
 
     def memory_bytes(self) -> int:
         """Proportional set size of the program and all that descends from it."""

@@ -1,0 +1,106 @@
+"""What is up during a run, and how it is called in turn."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from bench import functions
+from bench.client import BODY, Connection, Series, Target, call_for
+from bench.results import microseconds
+from bench.servers import Server
+
+LAMPYR: Final = "lampyr"
+LIMIT: Final = "limit"
+CALL_SECONDS: Final = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Of a latency, in seconds."""
+
+    p50: float
+    p99: float | None = None
+
+    def __str__(self) -> str:
+        p99 = "" if self.p99 is None else f", p99 ≤ {microseconds(self.p99)}"
+        return f"p50 ≤ {microseconds(self.p50)}{p99}"
+
+    def holds(self, series: Series) -> bool:
+        return series.p50 <= self.p50 and (self.p99 is None or series.p99 <= self.p99)
+
+
+class Placing(StrEnum):
+    """Where caller and server run, when there is one caller.
+
+    One call after the other needs one core. On two, each hand-over wakes the other core, which
+    costs some 35 µs on a virtual machine: then it is the hypervisor that is measured.
+    """
+
+    FREE = "wherever the kernel puts them"
+    ONE_CORE = "all on one core"
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """What is up, and how it is called. `names` are functions' names as each program has them."""
+
+    rounds: int
+    runtime: str
+    servers: dict[str, Server]
+    prefixes: dict[str, str] = field(default_factory=dict)
+    """What a program puts before each function's name."""
+    say: Callable[[str], None]
+
+    def target(self, program: str, function: str, body: bytes = BODY) -> Target:
+        name = self.prefixes.get(program, "") + function
+        return Target(port=self.servers[program].port, path=functions.path(name), body=body)
+
+    def one_caller(self, function: str, programs: list[str]) -> dict[Placing, dict[str, Series]]:
+        """A caller on a kept connection, at each program in turn."""
+        found = {placing: {program: Series() for program in programs} for placing in Placing}
+        everywhere = os.sched_getaffinity(0)
+        for _ in range(self.rounds):
+            for program in programs:
+                with Connection(self.target(program, function)) as connection:
+                    for placing in Placing:
+                        where = everywhere if placing is Placing.FREE else {min(everywhere)}
+                        os.sched_setaffinity(0, where)
+                        self.servers[program].pin(where)
+                        connection.call()
+                        found[placing][program].add(call_for(connection, CALL_SECONDS))
+                os.sched_setaffinity(0, everywhere)
+                self.servers[program].pin(everywhere)
+        return found
+
+    def in_turn(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Series]:
+        """The same for calls that need more than a connection, such as boto3's."""
+        series = {program: Series() for program in calls}
+        clock = time.perf_counter
+        for _ in range(self.rounds):
+            for program, call in calls.items():
+                call()
+                samples = []
+                end = clock() + CALL_SECONDS
+                while (before := clock()) < end:
+                    call()
+                    samples.append(clock() - before)
+                series[program].add(samples)
+        return series
+
+    def there(self, *programs: str) -> list[str]:
+        return [program for program in programs if program in self.servers]
+
+
+def rivals(series: Mapping[str, Series], show: Callable[[float], str]) -> dict[str, str]:
+    return {
+        program: f"{show(item.p50)} (p99 {show(item.p99)})"
+        for program, item in series.items()
+        if program not in (LAMPYR, LIMIT)
+    }
+
+
+def pair(item: Series, show: Callable[[float], str]) -> str:
+    return f"{show(item.p50)} (p99 {show(item.p99)})"
