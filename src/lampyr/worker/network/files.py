@@ -37,9 +37,9 @@ def nameservers(resolv_conf: str) -> tuple[str, ...]:
     return found[:3] or ("127.0.0.1",)
 
 
-def read_host_file(path: str) -> str:
+def read_host_file(path: Path) -> str:
     """Its text; of a file that is not there, none."""
     try:
-        return Path(path).read_text(errors="replace")
+        return path.read_text(errors="replace")
     except OSError:
         return ""

@@ -49,6 +49,7 @@ class PooledNetwork:
         instance: str | None = None,
         clock: Clock | None = None,
         shared_dir: Path = SHARED_DIR,
+        resolv_conf: Path = Path(RESOLV_CONF),
     ) -> None:
         self.instance = instance or secrets.token_hex(4)
         self._egress = egress
@@ -56,6 +57,7 @@ class PooledNetwork:
         self._pool_size = pool_size
         self._clock = clock or SystemClock()
         self._shared_dir = shared_dir
+        self._resolv_conf = resolv_conf
         self._files: dict[str, str] = {}
         self._keeper = KeeperClient(self._heard, self._ended)
         self._kept: list[int] = []
@@ -70,7 +72,9 @@ class PooledNetwork:
 
     async def open(self) -> None:
         internet = self._egress is Egress.INTERNET
-        self._files = network_files(read_host_file(RESOLV_CONF), GATEWAY if internet else None)
+        self._files = network_files(
+            read_host_file(self._resolv_conf), GATEWAY if internet else None
+        )
         try:
             self._kept = await self._keeper.start(self._arguments(), None)
         except NetworkError:
@@ -119,7 +123,8 @@ class PooledNetwork:
 
     def _arguments(self) -> list[str]:
         routed = "router" if self._egress is Egress.INTERNET else "-"
-        return [self.instance, str(self._endpoint_port or 0), str(self._shared_dir), routed]
+        port = str(self._endpoint_port or 0)
+        return [self.instance, port, str(self._shared_dir), str(self._resolv_conf), routed]
 
     def _refill(self) -> None:
         """Ask for what is missing: one for each that waits, and the pool."""

@@ -93,8 +93,7 @@ def _forwarding() -> Fact:
         mend=(
             "allow Lampyr's devices; with Docker: "
             f"iptables -I DOCKER-USER -i {UPLINK_PREFIX}+ -j ACCEPT; "
-            f"iptables -I DOCKER-USER -o {UPLINK_PREFIX}+ -j ACCEPT; with firewalld: "
-            f"firewall-cmd --zone=trusted --add-source=169.254.64.0/21"
+            f"iptables -I DOCKER-USER -o {UPLINK_PREFIX}+ -j ACCEPT"
         ),
     )
 
@@ -109,8 +108,9 @@ def forward_drops(chains: str) -> list[str]:
                 table = f"{family} {name}"
             case ["chain", name, *_]:
                 chain = name
-            case _ if "forward" in words and "drop;" in words:
-                found.append(f"{table} {chain}")
+            case _:
+                if "forward" in words and "drop;" in words:
+                    found.append(f"{table} {chain}")
     return found
 
 
@@ -123,7 +123,7 @@ def _chains() -> str:
     except OSError:
         chains = ""
     legacy = shutil.which("iptables-legacy") or shutil.which("iptables")
-    if legacy and "filter" in read_host_file(str(_LEGACY_TABLES)).split():
+    if legacy and "filter" in read_host_file(_LEGACY_TABLES).split():
         said = _run((legacy, "-S", "FORWARD"))
         if "-P FORWARD DROP" in said:
             chains += "\ntable ip iptables\nchain FORWARD\nhook forward policy drop;"
@@ -145,7 +145,7 @@ def _user_mode() -> Fact:
 
 
 def _names() -> Fact:
-    servers = ", ".join(nameservers(read_host_file(RESOLV_CONF)))
+    servers = ", ".join(nameservers(read_host_file(Path(RESOLV_CONF))))
     return Fact(name="name servers", ok=True, detail=servers)
 
 

@@ -47,7 +47,7 @@ class UserModeNetwork:
         self._stacks: dict[str, _Stack] = {}
 
     async def open(self) -> None:
-        self._files = network_files(read_host_file(RESOLV_CONF), NAMESERVER)
+        self._files = network_files(read_host_file(Path(RESOLV_CONF)), NAMESERVER)
         self._spare = _Stack()
 
     async def take(self) -> NetworkSlot:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 from lampyr.worker.network import linux
-from lampyr.worker.network.files import RESOLV_CONF
 from lampyr.worker.network.keeper import protocol
 from lampyr.worker.network.keeper.names import NameRelay, now
 from lampyr.worker.network.keeper.router import Router
@@ -18,9 +17,16 @@ from lampyr.worker.network.netlink import LOOPBACK, Netlink
 class Keeper:
     """Makes a network whenever it is told to, and answers for names in between."""
 
-    def __init__(self, control: socket.socket, endpoint_port: int, router: Router | None) -> None:
+    def __init__(
+        self,
+        control: socket.socket,
+        endpoint_port: int,
+        resolv_conf: Path,
+        router: Router | None,
+    ) -> None:
         self._control = control
         self._endpoint_port = endpoint_port
+        self._resolv_conf = resolv_conf
         self._router = router
         self._home = linux.current_network()
         self._poll = select.poll()
@@ -31,7 +37,7 @@ class Keeper:
         self._poll.register(self._control, select.POLLIN)
         if self._router:
             self._poll.register(self._router.changes.socket, select.POLLIN)
-            self._names = NameRelay(*self._router.name_sockets(), self._poll, Path(RESOLV_CONF))
+            self._names = NameRelay(*self._router.name_sockets(), self._poll, self._resolv_conf)
         while True:
             wait = self._names.expire(now()) if self._names else None
             for descriptor, _ in self._poll.poll(None if wait is None else wait * 1000 + 1):
@@ -102,10 +108,10 @@ def send(control: socket.socket, message: str, descriptors: list[int]) -> None:
 def main(arguments: list[str]) -> None:
     """Run a keeper.
 
-    Arguments: control descriptor, instance, endpoint port or 0, shared directory, `router` or `-`,
-    descriptor of a router to go on with or -1.
+    Arguments: control descriptor, instance, endpoint port or 0, shared directory, file that
+    names the host's name servers, `router` or `-`, descriptor of a router to go on with or -1.
     """
-    descriptor, instance, endpoint_port, shared_dir, routed, namespace = arguments
+    descriptor, instance, port, shared_dir, resolv_conf, routed, namespace = arguments
     # Ctrl-C reaches the whole terminal; Lampyr decides when its keeper ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -121,7 +127,7 @@ def main(arguments: list[str]) -> None:
             else:
                 router.build()
             kept = [router.namespace, *router.host_rules_descriptors]
-        keeper = Keeper(control, int(endpoint_port), router)
+        keeper = Keeper(control, int(port), Path(resolv_conf), router)
         send(control, protocol.READY, kept)
         keeper.run()
     except (BrokenPipeError, ConnectionResetError):
