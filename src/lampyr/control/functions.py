@@ -27,7 +27,8 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
     """The new `$LATEST`, Pending; with `publish` version 1."""
     rules.check_name(request.key.name, plane.limits)
     rules.check_configuration(request.configuration, plane.limits, plane.reserved)
-    rules.check_architecture(request.architecture, plane.architecture)
+    architecture = request.architecture or plane.architecture
+    rules.check_architecture(architecture, plane.architecture)
     tags = rules.tagged({}, request.tags, plane.limits)
     if await plane.store.functions.get(request.key) is not None:
         raise _taken(request.key)
@@ -37,7 +38,7 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
         latest = rules.new_version(
             request.key,
             request.configuration,
-            architecture=request.architecture,
+            architecture=architecture,
             tenant_isolation_mode=request.tenant_isolation_mode,
             **_identity(plane, package, now),
         )

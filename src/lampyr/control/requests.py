@@ -34,7 +34,8 @@ class CreateFunction:
     key: FunctionKey
     configuration: ConfigurationChange
     package: bytes
-    architecture: str = "x86_64"
+    architecture: str | None = None
+    """None: what this host's processor runs."""
     tenant_isolation_mode: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     publish: bool = False

@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 
 
 async def create_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
-    control = call.services.control
     refuse_unserved(request)
     tenancy = request.get("TenancyConfig") or {}
     version = await functions.create(
-        control,
+        call.services.control,
         CreateFunction(
             key=unqualified(function_reference(call, request["FunctionName"])),
             configuration=change(request),
             package=package(request["Code"]),
-            architecture=architecture(request) or "x86_64",
+            architecture=architecture(request),
             tenant_isolation_mode=tenancy.get("TenantIsolationMode"),
             tags=request.get("Tags") or {},
             publish=request.get("Publish", False),
