@@ -111,7 +111,9 @@ def test_nothing_ever_leaves_the_tree(
 @dataclass(frozen=True)
 class Runtime:
     name: str = "python3.11"
-    interpreter: Path | None = PYTHON
+
+    def on_host(self, task: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+        return (str(PYTHON), str(task)), {}
 
 
 @pytest.fixture

@@ -18,19 +18,9 @@ from lampyr.errors import (
 )
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionKey, FunctionVersion, LoggingConfig
+from lampyr.worker.runtimes.names import WANTED
 
-SERVED_RUNTIMES: Final = (
-    "nodejs20.x",
-    "nodejs22.x",
-    "nodejs24.x",
-    "provided.al2",
-    "provided.al2023",
-    "python3.10",
-    "python3.11",
-    "python3.12",
-    "python3.13",
-    "python3.14",
-)
+SERVED_RUNTIMES: Final = tuple(sorted(WANTED))
 ENDED_RUNTIMES: Final = frozenset(
     {
         *("dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1"),

@@ -50,9 +50,8 @@ class Runtime(Protocol):
     @property
     def name(self) -> str: ...
 
-    @property
-    def interpreter(self) -> Path | None:
-        """On this host; None where the package brings its own."""
+    def on_host(self, task: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+        """The command that runs `task` without a sandbox; its first word is the interpreter."""
         ...
 
 
@@ -170,7 +169,7 @@ def _python(runtime: Runtime | None) -> Path | None:
     """The interpreter to byte-compile with; None for code that runs as it is."""
     if runtime is None or not runtime.name.startswith("python"):
         return None
-    return runtime.interpreter
+    return Path(runtime.on_host(Path("/var/task"))[0][0])
 
 
 def _take_over(root: Path) -> list[tuple[str, int]]:

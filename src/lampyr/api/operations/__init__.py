@@ -13,11 +13,11 @@ from typing import Any, Final
 from botocore import xform_name
 
 from lampyr.api.call import Call
-from lampyr.api.operations import invoke
+from lampyr.api.operations import account, functions, invoke, tags, versions
 
 Handler = Callable[[Call, dict[str, Any]], Awaitable[Mapping[str, Any]]]
 
-MODULES: Final = (invoke,)
+MODULES: Final = (account, functions, invoke, tags, versions)
 
 
 def handlers(operations: Iterable[str]) -> Mapping[str, Handler]:
