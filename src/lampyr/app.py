@@ -145,13 +145,14 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         tasks.start(supervise(door.sweep, "front door"), "front door")
         stack.push_async_callback(door.close, STOP_GRACE_SECONDS)
         await door.open(api, listener)
+        tasks.start(store.warm_up(), "store warm-up")
         yield url
 
 
 def _worker(ground: _Ground, door: FrontDoor) -> Worker:
     parts = WorkerParts(
         driver=ground.driver,
-        runtimes=RuntimeCatalog(ground.settings.data_dir),
+        runtimes=RuntimeCatalog(ground.settings.data_dir, os.environ),
         code=ground.code,
         credentials=ground.credentials,
         logs=ground.logs,

@@ -8,7 +8,7 @@ that carry a streamed response's error, and costs twice as much a request (`docs
 import asyncio
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httptools
 
@@ -130,8 +130,8 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol -------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
-        self.transport = transport
+        # uvloop's transports are those of asyncio in all but name.
+        self.transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         self.transport = None

@@ -66,14 +66,14 @@ def test_what_comes_out(tmp_path: Path) -> None:
     }
     assert modes == {
         "bootstrap": 0o755,
-        "secret": 0o600,
+        "secret": 0o644,
         "set-user-id": 0o755,
         "windows.py": 0o644,
         "empty": 0o755,
         "shared": 0o775,
         "deep": 0o755,
         "deep/er": 0o755,
-        "deep/er/file": 0o600,
+        "deep/er/file": 0o644,
         "lib": 0o755,
         "lib/v1": 0o755,
         "lib/v1/code": 0o644,

@@ -71,8 +71,7 @@ class Invoker:
 def _init_failed(
     version: FunctionVersion, invocation: Invocation, failure: Failure
 ) -> InvokeResult:
-    if failure.status == "timeout":
-        failure = outcomes.timed_out(invocation.request_id, float(version.timeout_seconds))
+    told = outcomes.of_invocation(failure, invocation.request_id)
     return InvokeResult(
-        executed_version=version.version, payload=failure.payload, function_error="Unhandled"
+        executed_version=version.version, payload=told.payload, function_error="Unhandled"
     )

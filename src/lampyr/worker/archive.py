@@ -205,7 +205,16 @@ def _entry(info: zipfile.ZipInfo) -> Entry:
         return Entry(info=info, parts=parts, kind=kind, mode=(mode & 0o777) | 0o755)
     if not parts:
         raise BadArchiveError(f"{info.filename!r} has no name")
-    return Entry(info=info, parts=parts, kind=kind, mode=mode & 0o777 or 0o644)
+    return Entry(info=info, parts=parts, kind=kind, mode=_readable(mode & 0o777 or 0o644))
+
+
+def _readable(mode: int) -> int:
+    """What the owner may read or run, the function may: its user is nobody's owner here.
+
+    Python's `ZipFile.writestr` makes files that only their owner may read (`docs/adr/0013`).
+    """
+    shared = mode & 0o500
+    return mode | shared >> 3 | shared >> 6
 
 
 def _parts(name: str) -> Parts:

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 
 import json
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lampyr.worker.sandbox.base import Exit
@@ -62,6 +62,24 @@ def describe_exit(end: Exit) -> str:
     if end.code:
         return f"Runtime exited with error: exit status {end.code}"
     return "Runtime exited without providing a reason"
+
+
+def invalid_entrypoint(request_id: str, error_type: str, message: str) -> Failure:
+    """The function brings its own runtime, and there is none that could be run."""
+    text = f"RequestId: {request_id} Error: {message}"
+    return Failure(error_type=error_type, payload=_payload(error_type, text), log_text=message)
+
+
+def of_invocation(failure: Failure, request_id: str) -> Failure:
+    """A failure of Init as the caller of `request_id` hears it.
+
+    What the runtime said stays as it is; what Lampyr saw names the invocation.
+    """
+    if not failure.log_text:
+        return failure
+    told = json.loads(failure.payload)["errorType"]
+    text = f"RequestId: {request_id} Error: {failure.log_text}"
+    return replace(failure, payload=_payload(told, text))
 
 
 def response_too_large() -> Failure:

@@ -13,6 +13,7 @@ from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.observe.base import LogGroup, LogStore
 from lampyr.tasks import Tasks
+from lampyr.worker import outcomes
 from lampyr.worker.code import CodeCache, CodeMissingError
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
@@ -21,7 +22,7 @@ from lampyr.worker.journal import Journal
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import Level, LogForm, parse_level, stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
-from lampyr.worker.runtimes import Runtime, RuntimeMissingError
+from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
 from lampyr.worker.sandbox.base import Exit, Sandbox, SandboxDriver, SandboxError, SandboxSpec
 from lampyr.worker.variables import Launch, variables
 
@@ -64,11 +65,12 @@ class Worker:
         self._parts = parts
         self._tasks = tasks
         self._running: dict[str, _Running] = {}
+        self._runtimes: dict[str, Runtime] = {}
 
     async def prepare(self, version: FunctionVersion) -> Reason | None:
         """Everything a start needs, made ahead; a reason when this host cannot run the version."""
         try:
-            runtime = self._runtime(version)
+            runtime = await self._runtime(version)
             await self._code(version, runtime)
         except RuntimeMissingError as error:
             return Reason(message=str(error), code="InvalidRuntime")
@@ -91,6 +93,8 @@ class Worker:
         """
         try:
             running = await self._launch(version, tenant_id, again=again)
+        except InvalidEntrypointError as error:
+            return outcomes.invalid_entrypoint("", error.error_type, str(error))
         except (RuntimeMissingError, CodeMissingError) as error:
             raise SandboxError(str(error)) from error
         environment = running.environment
@@ -125,8 +129,13 @@ class Worker:
     def alive(self) -> int:
         return len(self._running)
 
-    def _runtime(self, version: FunctionVersion) -> Runtime:
-        return self._parts.runtimes.find(version.runtime or "")
+    async def _runtime(self, version: FunctionVersion) -> Runtime:
+        name = version.runtime or ""
+        found = self._runtimes.get(name)
+        if found is None:
+            # The first time an interpreter is started to ask it for its version.
+            found = self._runtimes[name] = await asyncio.to_thread(self._parts.runtimes.find, name)
+        return found
 
     async def _code(self, version: FunctionVersion, runtime: Runtime) -> Path:
         sha256 = base64.b64decode(version.code_sha256).hex()
@@ -136,7 +145,7 @@ class Worker:
         self, version: FunctionVersion, tenant_id: str | None, *, again: bool
     ) -> _Running:
         parts = self._parts
-        runtime = self._runtime(version)
+        runtime = await self._runtime(version)
         task_directory = await self._code(version, runtime)
         environment_id = parts.new_id()
         stream = stream_name(parts.clock.now(), version.version, environment_id)
@@ -146,7 +155,7 @@ class Worker:
         launch = Launch(runtime=runtime, credentials=credentials, log_stream=stream)
         spec = SandboxSpec(
             environment_id=environment_id,
-            argv=runtime.argv,
+            argv=runtime.command(memory_mb=version.memory_mb, task=task_directory),
             variables=variables(version, launch),
             mounts={**runtime.mounts, "/var/task": str(task_directory)},
             memory_mb=version.memory_mb,
@@ -227,7 +236,7 @@ def _level(name: str | None, default: Level) -> Level:
 
 def _runtime_version(runtime: Runtime) -> str | None:
     """`python:3.12.v1`-like, as INIT_START shows it; None for a runtime of the user's own."""
-    if runtime.name.startswith("provided"):
+    if not runtime.managed:
         return None
     language = "nodejs" if runtime.name.startswith("nodejs") else "python"
     return f"{language}:{runtime.version}"

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 TASK: Final = "/var/task"
+LANG: Final = "/var/lang"
 BOOTSTRAPS: Final = (f"{TASK}/bootstrap", "/opt/bootstrap")
 _ELF: Final = b"\x7fELF"
 _ELF_MACHINES: Final = {62: "x86_64", 183: "aarch64"}
@@ -46,6 +47,14 @@ class Runtime:
     """
     variables: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """What this runtime adds to the environment; a function may configure other values."""
+
+    @property
+    def interpreter(self) -> Path | None:
+        """The Python of this runtime on the host, which compiles packages; None for others."""
+        language = self.mounts.get(LANG)
+        if language is None or not self.name.startswith("python"):
+            return None
+        return Path(language) / Path(self.argv[0]).relative_to(LANG)
 
     def command(
         self, *, memory_mb: int, task: Path, layers: Sequence[Path] = ()

@@ -104,8 +104,10 @@ def check(spec: SandboxSpec, mount_points: tuple[str, ...]) -> None:
     if not _ID.fullmatch(spec.environment_id):
         raise SandboxError(f"not a name for a sandbox: {spec.environment_id!r}")
     for target, source in spec.mounts.items():
-        if target not in mount_points:
-            raise SandboxError(f"cannot mount at {target}: only at {', '.join(mount_points)}")
+        if not any(target == point or target.startswith(f"{point}/") for point in mount_points):
+            raise SandboxError(
+                f"cannot mount at {target}: only at or below {', '.join(mount_points)}"
+            )
         if not os.path.isdir(source):  # noqa: PTH112  On the path of every start.
             raise SandboxError(f"not a directory to mount at {target}: {source}")
     if not spec.argv or not spec.argv[0].startswith("/"):
