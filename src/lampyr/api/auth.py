@@ -55,12 +55,17 @@ class SignatureAuth:
             # The credential ends at the first comma; what comes after differs in every request.
             signed_as = authorization.partition(",")[0]
             known = self._known.get(signed_as)
-            if known is not None:
+            if (
+                known is not None
+                and "Signature=" in authorization
+                and "SignedHeaders=" in authorization
+            ):
                 return known
             return self._read(signed_as, authorization, headers)
         if query and "X-Amz-Credential=" in query:
-            credential = parse_query(query)["X-Amz-Credential"][-1]
-            return self._scope(credential, _SCOPE_PARTS, headers)
+            credentials = parse_query(query).get("X-Amz-Credential")
+            if credentials is not None:
+                return self._scope(credentials[-1], _SCOPE_PARTS, headers)
         return self._default
 
     def _read(self, signed_as: str, authorization: str, headers: Mapping[str, str]) -> Caller:

@@ -23,6 +23,8 @@ Keeps = Callable[[Any], bool]
 PATTERN_CHARACTERS_MAX: Final = 2_048
 """A longer text that breaks its length limit too is not tried on the pattern: some patterns take
 time that grows with the square of the length."""
+SHOWN_CHARACTERS_MAX: Final = 20_480
+"""Of a value in an error: the longest that the model allows, but for payloads."""
 
 NOT_NULL: Final = "Member must not be null"
 _NUMBERS: Final = frozenset({"integer", "long", "float", "double"})
@@ -300,7 +302,7 @@ def _number(shape: Shape, bound: float) -> str:
 
 
 def _sentence(value: Any, path: str, limit: str, *, sensitive: bool = False) -> str:
-    shown = "" if sensitive else f" '{_shown(value)}'"
+    shown = "" if sensitive else f" '{_shown(value)[:SHOWN_CHARACTERS_MAX]}'"
     if value is None:
         shown = " null"
     return f"Value{shown} at '{path}' failed to satisfy constraint: {limit}"
