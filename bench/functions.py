@@ -34,6 +34,8 @@ cd "$LAMBDA_TASK_ROOT"
 exec /usr/bin/python3 -m awslambdaric "$_HANDLER"
 """
 STOCK_CLIENT: Final = ("awslambdaric", "simplejson", "snapshot_restore_py")
+MEMORY_MB: Final = 1_769
+"""One whole core. At 128 MB a function has 7 % of one: that would be what is measured."""
 ACTIVE_SECONDS: Final = 60.0
 
 
@@ -74,16 +76,14 @@ def stock_client_package() -> bytes:
     return package(files)
 
 
-def create(
-    client: Any, name: str, code: bytes, *, runtime: str, memory_mb: int = 128, wait: bool = True
-) -> None:
+def create(client: Any, name: str, code: bytes, *, runtime: str, wait: bool = True) -> None:
     client.create_function(
         FunctionName=name,
         Runtime=runtime,
         Role=ROLE,
         Handler="app.handler",
         Code={"ZipFile": code},
-        MemorySize=memory_mb,
+        MemorySize=MEMORY_MB,
         Timeout=30,
     )
     if wait:
