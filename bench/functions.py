@@ -33,7 +33,7 @@ BOOTSTRAP: Final = """\
 cd "$LAMBDA_TASK_ROOT"
 exec /usr/bin/python3 -m awslambdaric "$_HANDLER"
 """
-STOCK_CLIENT: Final = ("awslambdaric", "simplejson", "snapshot_restore_py")
+STOCK_CLIENT: Final = ("awslambdaric", "simplejson")
 MEMORY_MB: Final = 1_769
 """One whole core. At 128 MB a function has 7 % of one: that would be what is measured."""
 ACTIVE_SECONDS: Final = 60.0
@@ -73,6 +73,8 @@ def stock_client_package() -> bytes:
         for file in sorted((site / name).rglob("*")):
             if file.is_file() and "__pycache__" not in file.parts:
                 files[str(file.relative_to(site))] = file.read_bytes()
+    for file in (site / "snapshot_restore_py.py", *site.glob("runtime_client.*.so")):
+        files[file.name] = file.read_bytes()
     return package(files)
 
 
