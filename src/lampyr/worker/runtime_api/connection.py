@@ -20,7 +20,7 @@ from lampyr.worker.environment import (
     UnknownRequestIdError,
 )
 from lampyr.worker.outcomes import RESPONSE_BYTES_TEXT, Failure
-from lampyr.worker.states import IllegalTransitionError
+from lampyr.worker.states import Event, IllegalTransitionError
 
 PREFIX: Final = "/2018-06-01/runtime/"
 NEXT: Final = f"{PREFIX}invocation/next"
@@ -49,10 +49,37 @@ class RuntimeConnection(Connection):
         super().__init__()
         self._environment = environment
         self._left = left
+        self._reading = False
+        self._waiting = False
+        """The runtime's last request was `next`, and is not answered yet."""
+        self._held: list[bytes] = []
+        """Answers to what came before that `next`."""
+        self._after: list[bytes] = []
+        """Answers to what came after it: in the order of HTTP they have to wait for its own."""
         arrived(self)
 
     def body_limit(self, method: str, path: str) -> int:  # noqa: ARG002 - one limit for all
         return BODY_BYTES_MAX
+
+    def data_received(self, data: bytes) -> None:
+        """A runtime that has asked for `next` already does not wait for what comes before.
+
+        So the answer to its response travels with the next event: one write, and one wake-up of
+        the runtime, less for each invocation.
+        """
+        self._reading = True
+        super().data_received(data)
+        self._reading = False
+        if self._held and not self._waiting:
+            self._flush(b"")
+
+    def write(self, data: bytes) -> None:
+        if self._waiting:
+            self._after.append(data)
+        elif self._reading:
+            self._held.append(data)
+        else:
+            super().write(data)
 
     def closed(self) -> None:
         self._environment.peer_lost(self)
@@ -73,13 +100,20 @@ class RuntimeConnection(Connection):
             head += f"Lambda-Runtime-Cognito-Identity: {invocation.cognito_identity}\r\n"
         if invocation.tenant_id is not None:
             head += f"Lambda-Runtime-Aws-Tenant-Id: {invocation.tenant_id}\r\n"
-        self.write(head.encode() + b"\r\n" + invocation.payload)
+        self._waiting = False
+        self._flush(head.encode() + b"\r\n" + invocation.payload)
+
+    def _flush(self, data: bytes) -> None:
+        if self._held or self._after:
+            data = b"".join((*self._held, data, *self._after))
+            self._held, self._after = [], []
+        super().write(data)
 
     def received(self, request: Request) -> None:
         path, method = request.path, request.method
         try:
             if path == NEXT and method == "GET":
-                self._environment.next(self)
+                self._next()
             elif path.startswith(INVOCATION) and method == "POST":
                 self._answer(request, path[len(INVOCATION) :])
             elif path == f"{PREFIX}init/error" and method == "POST":
@@ -100,6 +134,16 @@ class RuntimeConnection(Connection):
             self.write(_error(413, "RequestEntityTooLarge", message))
         if not request.keep_alive and path != NEXT:
             self.close()
+
+    def _next(self) -> None:
+        if self._waiting:
+            raise IllegalTransitionError(self._environment.state, Event.IDLE)
+        self._waiting = True
+        try:
+            self._environment.next(self)
+        except IllegalTransitionError:
+            self._waiting = False
+            raise
 
     def _answer(self, request: Request, rest: str) -> None:
         request_id, _, verb = rest.partition("/")
