@@ -160,9 +160,8 @@ def test_a_runtime_that_is_not_there_says_what_to_run(lampyr_server: LampyrServe
 
 
 def test_a_port_that_is_taken_is_said_without_a_traceback(new_server: NewServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        with pytest.raises(ServerError) as refused:
-            new_server().start(port=int(door.getsockname()[1]))
+    with socket.create_server(("127.0.0.1", 0)) as door, pytest.raises(ServerError) as refused:
+        new_server().start(port=int(door.getsockname()[1]))
     assert "Traceback" not in str(refused.value)
 
 

@@ -119,6 +119,7 @@ def get_json(target: Target, path: str, *, read_seconds: int) -> dict[str, Any]:
     """A page of Lampyr's own, asked for as `target` asks for Lambda's: signed, by botocore."""
     from botocore.auth import SigV4Auth  # noqa: PLC0415 - heavy, and not needed to start
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+    from botocore.exceptions import ConnectionError as NoConnection  # noqa: PLC0415
     from botocore.exceptions import HTTPClientError  # noqa: PLC0415
     from botocore.httpsession import URLLib3Session  # noqa: PLC0415
 
@@ -129,7 +130,7 @@ def get_json(target: Target, path: str, *, read_seconds: int) -> dict[str, Any]:
     try:
         answer = session.send(request.prepare())
         body = answer.content
-    except HTTPClientError:
+    except (NoConnection, HTTPClientError):
         raise not_running(target) from None
     finally:
         session.close()

@@ -66,13 +66,25 @@ def progress(*, quiet: bool) -> Iterator[Progress]:
     if quiet:
         yield lambda _text: None
     elif not sys.stderr.isatty():
-        yield lambda text: click.echo(f"{text} ...", err=True)
+        yield _each_once()
     else:
         from rich.console import Console  # noqa: PLC0415 - heavy, and not needed to start
         from rich.markup import escape  # noqa: PLC0415
 
         with Console(stderr=True).status("") as status:
             yield lambda text: status.update(escape(text))
+
+
+def _each_once() -> Progress:
+    said = ""
+
+    def say(text: str, /) -> None:
+        nonlocal said
+        if text != said:
+            said = text
+            click.echo(f"{text} ...", err=True)
+
+    return say
 
 
 def human_bytes(size: float) -> str:

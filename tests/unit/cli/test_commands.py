@@ -27,7 +27,7 @@ def test_deploy_creates_and_waits_until_the_function_is_active(
     assert result.exit_code == 0, result.stderr
     assert f"Created {ARN}hello\nversion $LATEST, python3.13," in result.stdout
     assert "Active" in result.stdout
-    assert "waiting for hello to be Active" in result.stderr
+    assert result.stderr.count("waiting for hello to be Active") == 1
     assert stub.functions["hello"]["Environment"] == {"Variables": {"A": "1", "B": "x=y"}}
     assert stub.functions["hello"]["Role"] == "arn:aws:iam::000000000000:role/lampyr"
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lampyr.cli.client import Target
-from lampyr.cli.logs import Reader, since_ms
+from lampyr.cli.logs import Reader, get_json, since_ms
+from lampyr.cli.output import NotRunning
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.stub import Stub
 
@@ -65,6 +66,15 @@ def test_what_a_function_writes_cannot_command_the_terminal(run: Run, stub: Stub
     stub.functions["hello"] = {}
     stub.log.append({"timestamp": 0, "stream": "s", "message": "a\x1b]0;title\x07\tb"})
     assert run("logs", "hello").stdout == "1970-01-01T00:00:00.000Z a\\x1b]0;title\\x07\tb\n"
+
+
+@pytest.mark.parametrize("drop", [0, 1], ids=["refused", "cut off"])
+def test_a_page_that_cannot_be_had_is_a_server_that_is_not_there(stub: Stub, drop: int) -> None:
+    stub.drop_next = drop
+    url = stub.url if drop else "http://127.0.0.1:1"
+    target = Target(endpoint_url=url, region=None, default_region="us-east-1")
+    with pytest.raises(NotRunning):
+        get_json(target, "/_lampyr/logs/hello?since_ms=0", read_seconds=5)
 
 
 def test_following_prints_each_line_once_when_connections_break(
