@@ -151,7 +151,7 @@ def target_of(made: Mapping[str, Any]) -> str:
         for one in (value if isinstance(value, list) else [value])
     ]
     joint = "&" if "?" in made["target"] else "?"
-    return made["target"] + (f"{joint}{'&'.join(pairs)}" if pairs else "")
+    return str(made["target"]) + (f"{joint}{'&'.join(pairs)}" if pairs else "")
 
 
 @pytest.mark.parametrize("name", MODEL.operations)

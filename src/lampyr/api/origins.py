@@ -15,6 +15,7 @@ https://fetch.spec.whatwg.org/#origin-header
 import re
 from collections.abc import Collection, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from lampyr.errors import AccessDeniedException
 
@@ -37,7 +38,8 @@ class Origins:
 
     def __init__(self, default_base_url: str, hosts: Collection[str] = ()) -> None:
         self._default = default_base_url
-        self._hosts = frozenset(host.lower() for host in hosts)
+        own = urlsplit(default_base_url).hostname or ""
+        self._hosts = frozenset(host.lower() for host in (own, *hosts))
         self._known: dict[str, str] = {}
 
     def base_url(self, headers: Mapping[str, str]) -> str:

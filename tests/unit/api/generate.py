@@ -2,6 +2,7 @@
 
 import random
 import string
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,7 +45,7 @@ class Generator:
 
     def _scalar(self, kind: str) -> Any:
         dice = self.dice
-        made = {
+        made: dict[str, Callable[[], Any]] = {
             "string": self.text,
             "integer": lambda: dice.choice([0, 1, -1, 2**31 - 1, -(2**31), dice.randint(0, 999)]),
             "long": lambda: dice.choice([0, 2**63 - 1, -(2**63), dice.randint(0, 10**12)]),
@@ -56,7 +57,7 @@ class Generator:
         return made[kind]()
 
     def _structure(self, shape: Shape, depth: int, *, sparse: bool) -> dict[str, Any]:
-        found = {}
+        found: dict[str, Any] = {}
         for member in shape.members.values():
             needed = member.name in shape.required or member.location == "uri"
             if not needed and self.dice.random() < (0.8 if sparse else 0.3):

@@ -78,6 +78,7 @@ async def test_a_mistake_of_ours_is_logged_and_not_shown(caplog: pytest.LogCaptu
     assert (status, kind) == (500, "ServiceException")
     assert json.loads(response.body)["Type"] == "Service"
     assert "hunter2" not in text
+    assert request_id is not None
     assert request_id in text
     [record] = caplog.records
     assert record.__dict__["request_id"] == request_id
@@ -147,10 +148,10 @@ async def test_a_body_that_is_encoded_is_refused(encoding: str, status: int) -> 
         ),
         (
             "PUT",
-            "/2015-03-31/functions/f/configuration",
+            "/2017-10-31/functions/f/concurrency",
             1_048_576,
             "RequestEntityTooLargeException",
-            f"Request must be smaller than {2**20} bytes for the UpdateFunctionConfiguration operation",
+            "Request must be smaller than 1048576 bytes for the PutFunctionConcurrency operation",
         ),
         (
             "POST",

@@ -58,6 +58,8 @@ def test_the_base_url_is_where_the_caller_came() -> None:
     assert origins.base_url({"host": "localhost:1"}) == "http://localhost:1"
     assert origins.base_url({"host": "lampyr.example"}) == "http://lampyr.example"
     assert origins.base_url({}) == BASE
+    named = Origins("http://lambda.example:80")
+    assert named.base_url({"host": "lambda.example:80"}) == "http://lambda.example:80"
 
 
 def test_a_name_that_a_page_had_resolve_to_us_is_refused() -> None:

@@ -72,7 +72,7 @@ def test_what_is_answered_is_read_by_botocore_as_it_was_meant(name: str) -> None
     generate = Generator(MODEL, seed=len(name))
     serialize = compile_serializer(MODEL, MODEL.operations[name])
     parser = create_parser("rest-json")
-    shape = BOTOCORE.operation_model(name).output_shape
+    shape: Any = BOTOCORE.operation_model(name).output_shape
     for _ in range(TIMES):
         output = generate.output(MODEL.operations[name])
         response = serialize(output, "id")

@@ -29,7 +29,7 @@ LAYER_RUNTIMES = (
 )
 
 
-def refusal(operation: str, model: ServiceModel = MODEL, **request: Any) -> ServiceError | None:
+def refusal(operation: str, model: ServiceModel = MODEL, /, **request: Any) -> ServiceError | None:
     try:
         compile_validator(model, model.operations[operation])(request)
     except ServiceError as error:
@@ -298,7 +298,7 @@ def test_structures_in_lists_are_numbered_and_lists_in_maps_named() -> None:
     assert "Value 'a' at 'fileSystemConfigs.1.member.arn' failed" in found
     assert "Value null at 'fileSystemConfigs.1.member.localMountPath' failed" in found
     assert "Value null at 'fileSystemConfigs.2.member' failed" in found
-    endpoints = {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": [], "NO": None}}
+    endpoints: dict[str, Any] = {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": [], "NO": None}}
     found = message("CreateEventSourceMapping", FunctionName="f", SelfManagedEventSource=endpoints)
     at = "selfManagedEventSource.endpoints"
     assert f"Value '[]' at '{at}.KAFKA_BOOTSTRAP_SERVERS.member' failed" in found
@@ -335,7 +335,7 @@ def test_other_values_are_shown_as_java_shows_them() -> None:
 
 @pytest.mark.parametrize("operation", ["CreateFunction", "UpdateFunctionConfiguration"])
 def test_a_runtime_is_checked_by_the_service_after_everything_else(operation: str) -> None:
-    request = {
+    request: dict[str, Any] = {
         "FunctionName": "f",
         "Role": "arn:aws:iam::111111111111:role/r",
         "Code": {},
