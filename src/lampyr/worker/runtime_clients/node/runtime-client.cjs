@@ -37,8 +37,8 @@ function post(path, body, headers, what) {
     `POST ${PREFIX}${path} HTTP/1.1\r\nHost: ${API}\r\nContent-Type: application/json\r\n` +
     `${headers}Content-Length: ${length}\r\n\r\n`;
   held = { head, body, what };
-  // Should the runtime not ask for the next invocation by itself, the response goes alone.
-  setImmediate(() => setImmediate(flush));
+  // Should the runtime not ask for the next invocation at once, the response goes alone.
+  setTimeout(flush, 1).unref();
 }
 
 function flush() {
