@@ -327,9 +327,9 @@ def handler(event, context):
 
 @pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html")
 def test_a_published_version_keeps_its_code_and_configuration(lambda_client: Any) -> None:
-    code = "import os\ndef handler(event, context): return [1, os.environ.get('K')]"
-    name = create(lambda_client, code, Publish=True, Environment={"Variables": {"K": "one"}})
-    change(lambda_client, name, Environment={"Variables": {"K": "two"}})
+    code = "import os\ndef handler(event, context): return [1, os.environ.get('KEY')]"
+    name = create(lambda_client, code, Publish=True, Environment={"Variables": {"KEY": "one"}})
+    change(lambda_client, name, Environment={"Variables": {"KEY": "two"}})
     lambda_client.update_function_code(
         FunctionName=name, ZipFile=zipped({"app.py": code.replace("[1,", "[2,")})
     )
@@ -347,7 +347,7 @@ def handler(event, context):
     seen.append(context.tenant_id)
     return seen
 """
-    isolation = {"TenantIsolationMode": "PER_EXECUTION_ENVIRONMENT"}
+    isolation = {"TenantIsolationMode": "PER_TENANT"}
     with function(lambda_client, code, TenancyConfig=isolation) as name:
         for tenant in ("blue", "green", "blue"):
             answer = invoke(lambda_client, name, TenantId=tenant)

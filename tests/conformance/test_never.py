@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from lampyr.testing.server import LampyrServer
@@ -187,7 +188,7 @@ def handler(event, context):
                 ["No space left on device"],
                 ["lost+found", "No space left on device"],
             )
-            assert 450 <= got["written"] <= 512, "and 128 MB of memory were enough for it"
+            assert 450 <= got["written"] <= 520, "and 128 MB of memory were enough for it"
         assert "mine" in value(lambda_client, one)["seen"], "it lives as long as its environment"
     assert not list(Path("/tmp").glob("mine"))
 
@@ -268,7 +269,10 @@ def _settled(client: Any, name: str) -> Any:
     return state
 
 
-def test_14_too_large_a_payload_and_wrong_settings_are_refused(lambda_client: Any) -> None:
+def test_14_too_large_a_payload_and_wrong_settings_are_refused(
+    lambda_client: Any, lampyr_server: LampyrServer
+) -> None:
+    careless = lampyr_server.client(config=Config(parameter_validation=False))
     package = zipped({"app.py": "def handler(event, context): return len(event)"})
     right = {
         "FunctionName": unique_name(),
@@ -291,8 +295,9 @@ def test_14_too_large_a_payload_and_wrong_settings_are_refused(lambda_client: An
     ]
     for member in wrong:
         with pytest.raises(ClientError) as caught:
-            lambda_client.create_function(**{**right, **member})
+            careless.create_function(**{**right, **member})
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400, member
+    careless.close()
     with function(lambda_client, package) as name:
         with pytest.raises(ClientError) as caught:
             lambda_client.invoke(FunctionName=name, Payload=json.dumps("x" * 7_000_000).encode())

@@ -100,7 +100,7 @@ async def test_who_waits_longest_gets_what_is_given_back_first(bench: Bench) -> 
 
 async def test_versions_and_tenants_do_not_share_environments(bench: Bench) -> None:
     other = a_version("other")
-    tenants = a_version("t", tenant_isolation_mode="PER_EXECUTION_ENVIRONMENT")
+    tenants = a_version("t", tenant_isolation_mode="PER_TENANT")
     for version, tenant in ((HELLO, None), (other, None), (tenants, "blue"), (tenants, "green")):
         await bench.invoke(version, tenant_id=tenant)
     assert len(bench.cluster.started) == 4
@@ -111,7 +111,7 @@ async def test_versions_and_tenants_do_not_share_environments(bench: Bench) -> N
 async def test_a_tenant_must_be_named_where_and_only_where_tenants_are_isolated(
     bench: Bench,
 ) -> None:
-    isolating = a_version(tenant_isolation_mode="PER_EXECUTION_ENVIRONMENT")
+    isolating = a_version(tenant_isolation_mode="PER_TENANT")
     with pytest.raises(InvalidParameterValueException, match="Add a valid tenant ID"):
         await bench.invoke(isolating)
     with pytest.raises(InvalidParameterValueException, match="Remove the tenant ID"):

@@ -1,0 +1,218 @@
+"""What the control operations refuse, in the words that were recorded of Lambda or in ours."""
+
+from typing import Any
+
+import pytest
+
+from lampyr.api.operations import functions, tags, versions
+from lampyr.errors import ServiceError
+from lampyr.testing.builders import a_zip
+from tests.conformance.recorded.replay import ACCOUNT, ARN, MAPPING, Lambda
+
+REFUSED: dict[str, tuple[Any, dict[str, Any], str, str]] = {
+    "TestLambdaFunction::test_ops_on_nonexisting_fn[get_function]": (
+        functions.get_function,
+        {},
+        "ResourceNotFoundException",
+        f"Function not found: {ARN}",
+    ),
+    "TestLambdaFunction::test_ops_on_nonexisting_fn[delete_function]": (
+        functions.delete_function,
+        {},
+        "ResourceNotFoundException",
+        f"Function not found: {ARN}",
+    ),
+    "TestLambdaFunction::test_ops_on_nonexisting_version[get_function]": (
+        functions.get_function,
+        {"Qualifier": "1221"},
+        "ResourceNotFoundException",
+        f"Function not found: {ARN}:1221",
+    ),
+    "TestLambdaFunction::test_ops_with_arn_qualifier_mismatch[get_function_configuration] match": (
+        functions.get_function_configuration,
+        {"FunctionName": f"{ARN}:$LATEST", "Qualifier": "$LATEST"},
+        "ResourceNotFoundException",
+        f"Function not found: {ARN}:$LATEST",
+    ),
+    "TestLambdaFunction::test_ops_with_arn_qualifier_mismatch[get_function_configuration]": (
+        functions.get_function_configuration,
+        {"FunctionName": f"{ARN}:$LATEST", "Qualifier": "1"},
+        "InvalidParameterValueException",
+        "The derived qualifier from the function name does not match the specified qualifier.",
+    ),
+    "TestLambdaFunction::test_ops_with_arn_qualifier_mismatch[delete_function]": (
+        functions.delete_function,
+        {"FunctionName": f"{ARN}:$LATEST", "Qualifier": "$LATEST"},
+        "InvalidParameterValueException",
+        "$LATEST version cannot be deleted without deleting the function.",
+    ),
+    "TestLambdaFunction::…validation[incomplete_arn-get_function]": (
+        functions.get_function,
+        {"FunctionName": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function"},
+        "ResourceNotFoundException",
+        f"Function not found: arn:aws:lambda:us-east-1:{ACCOUNT}:function:function",
+    ),
+    "TestLambdaFunction::…validation[lowercase_latest_qualifier-get_function]": (
+        functions.get_function,
+        {"Qualifier": "$latest"},
+        "ResourceNotFoundException",
+        f"Function not found: {ARN}:$latest",
+    ),
+    "TestLambdaFunction::…validation[lowercase_latest_qualifier-delete_function]": (
+        functions.delete_function,
+        {"Qualifier": "$latest"},
+        "ResourceNotFoundException",
+        f"Function not found: {ARN}",
+    ),
+    "TestLambdaFunction::…validation[latest_version_with_additional_qualifier-delete_function]": (
+        functions.delete_function,
+        {"FunctionName": f"{ARN}:$LATEST", "Qualifier": "1"},
+        "InvalidParameterValueException",
+        "The derived qualifier from the function name does not match the specified qualifier.",
+    ),
+    "TestLambdaFunction::…validation[qualifier_too_long1-delete_function]": (
+        functions.delete_function,
+        {"Qualifier": "a" * 65},
+        "InvalidParameterValueException",
+        "Deletion of aliases is not currently supported.",
+    ),
+    "TestLambdaFunction::test_get_function_wrong_region[delete_function]": (
+        functions.delete_function,
+        {"FunctionName": ARN.replace("us-east-1", "eu-west-1")},
+        "ResourceNotFoundException",
+        "Functions from 'eu-west-1' are not reachable in this region ('us-east-1')",
+    ),
+    "TestLambdaTags::test_tag_exceptions tag_lambda_doesnotexist": (
+        tags.tag_resource,
+        {"Resource": ARN, "Tags": {"a": "b"}},
+        "ResourceNotFoundException",
+        f"Function not found: {ARN}",
+    ),
+    "TestLambdaTags::test_tag_exceptions tag_lambda_qualifier_doesnotexist": (
+        tags.tag_resource,
+        {"Resource": f"{ARN}:v1", "Tags": {"a": "b"}},
+        "InvalidParameterValueException",
+        "Tags on function aliases and versions are not supported. Please specify a function ARN.",
+    ),
+    "TestLambdaTag::test_tag_exceptions[event_source_mapping]": (
+        tags.list_tags,
+        {"Resource": MAPPING},
+        "ResourceNotFoundException",
+        f"Event source mapping not found: {MAPPING}",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_", "code", "message"), REFUSED.values(), ids=REFUSED.keys()
+)
+async def test_what_is_refused(
+    aws: Lambda, operation: Any, request_: dict[str, Any], code: str, message: str
+) -> None:
+    with pytest.raises(ServiceError) as refused:
+        await aws(operation, **request_)
+    assert (refused.value.code, refused.value.message) == (code, message)
+
+
+@pytest.mark.recorded("TestLambdaImages::test_lambda_zip_file_to_image")
+async def test_a_zip_function_stays_one(aws: Lambda) -> None:
+    await aws.create()
+    await aws.settle()
+    before = await aws(functions.get_function)
+    with pytest.raises(ServiceError) as refused:
+        await aws(functions.update_function_code, ImageUri="repository:latest")
+    assert refused.value.code == "InvalidParameterValueException"
+    assert refused.value.message == (
+        "Please don't provide ImageUri when updating a function with packageType Zip."
+    )
+    assert await aws(functions.get_function) == before
+
+
+UNSERVED: list[dict[str, Any]] = [
+    {"Layers": ["arn:aws:lambda:us-east-1:111111111111:layer:a:1"]},
+    {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}},
+    {"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:111111111111:q"}},
+    {"FileSystemConfigs": [{"Arn": "arn", "LocalMountPath": "/mnt/a"}]},
+    {"KMSKeyArn": "arn:aws:kms:us-east-1:111111111111:key/a"},
+    {"SnapStart": {"ApplyOn": "PublishedVersions"}},
+    {"TracingConfig": {"Mode": "Active"}},
+    {"CodeSigningConfigArn": "arn"},
+    {"DurableConfig": {"ExecutionTimeout": 10}},
+    {"CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": {"Arn": "a"}}},
+    {"ImageConfig": {"Command": ["a"]}},
+    {"PackageType": "Image", "Code": {"ImageUri": "repository:latest"}},
+    {"Code": {"ImageUri": "repository:latest"}},
+    {"Code": {"S3Bucket": "bucket", "S3Key": "key"}},
+    {"Architectures": ["arm64"]},
+    {"PublishTo": "LATEST_PUBLISHED"},
+    {"AcceleratorConfig": {"AcceleratorMemorySize": 1}},
+    {"RuntimeConfig": {"RuntimeArn": "a", "RuntimeAlias": "b"}},
+]
+
+
+@pytest.mark.lampyr_only
+@pytest.mark.parametrize("option", UNSERVED, ids="+".join)
+async def test_what_is_not_honoured_is_refused(aws: Lambda, option: dict[str, Any]) -> None:
+    with pytest.raises(ServiceError, match="Lampyr does not serve") as refused:
+        await aws.create(**option)
+    assert refused.value.code == "ServiceException"
+    assert (await aws(functions.list_functions))["Functions"] == []
+
+
+async def test_options_that_ask_for_nothing_are_accepted(aws: Lambda) -> None:
+    await aws.create(
+        Layers=[],
+        VpcConfig={"SubnetIds": [], "SecurityGroupIds": [], "Ipv6AllowedForDualStack": False},
+        DeadLetterConfig={"TargetArn": ""},
+        FileSystemConfigs=[],
+        KMSKeyArn="",
+        SnapStart={"ApplyOn": "None"},
+        TracingConfig={"Mode": "PassThrough"},
+        PackageType="Zip",
+        Architectures=["x86_64"],
+        ImageConfig={},
+        Tags={},
+    )
+
+
+async def test_a_function_that_keeps_its_tenants_apart_says_so(aws: Lambda) -> None:
+    answer = await aws.create(TenancyConfig={"TenantIsolationMode": "PER_TENANT"})
+    assert answer["TenancyConfig"] == {"TenantIsolationMode": "PER_TENANT"}
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ({}, "Please provide a source for function code."),
+        (
+            {"ZipFile": a_zip(), "S3Key": "key"},
+            "Please do not provide other FunctionCode parameters when providing a ZipFile.",
+        ),
+    ],
+)
+async def test_code_comes_from_one_place(aws: Lambda, code: Any, message: str) -> None:
+    with pytest.raises(ServiceError) as refused:
+        await aws.create(Code=code)
+    assert (refused.value.code, refused.value.message) == (
+        "InvalidParameterValueException",
+        message,
+    )
+
+
+async def test_lists_of_all_versions_name_each_by_its_arn(aws: Lambda) -> None:
+    await aws.create()
+    await aws.settle()
+    await aws(versions.publish_version)
+    listed = await functions.list_functions(aws.call, {})
+    assert [item["FunctionArn"] for item in listed["Functions"]] == [ARN]
+    assert not {"State", "LastUpdateStatus", "RuntimeVersionConfig"} & listed["Functions"][0].keys()
+    listed = await functions.list_functions(aws.call, {"FunctionVersion": "ALL", "MaxItems": 1})
+    assert [item["FunctionArn"] for item in listed["Functions"]] == [f"{ARN}:$LATEST"]
+    rest = await functions.list_functions(
+        aws.call, {"FunctionVersion": "ALL", "Marker": listed["NextMarker"]}
+    )
+    assert [item["FunctionArn"] for item in rest["Functions"]] == [f"{ARN}:1"]
+    assert "NextMarker" not in rest
+    assert await functions.list_functions(
+        aws.call, {"FunctionVersion": "ALL", "MasterRegion": "us-east-1"}
+    ) == {"Functions": []}
