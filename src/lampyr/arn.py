@@ -6,6 +6,7 @@ each with or without a qualifier (`:3`, `:$LATEST`, `:live`).
 https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html#API_GetFunction_RequestSyntax
 """
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ def key_arn(key: FunctionKey, qualifier: str | None = None) -> str:
     return function_arn(key.account_id, key.region, key.name, qualifier)
 
 
+@functools.lru_cache(maxsize=256)
 def runtime_version_arn(region: str, runtime_version: str) -> str:
     """Names one exact build of a runtime: equal builds have equal ARNs."""
     digest = hashlib.sha256(runtime_version.encode()).hexdigest()
