@@ -64,7 +64,6 @@ def node(wanted: Wanted, places: Places, on_progress: Progress) -> None:
         if "LICENSE" in names_in(archive):
             files["LICENSE"] = draft / "LICENSE"
         take_files(archive, files)
-        draft.chmod(0o755)
         (draft / "bin/node").chmod(0o755)
         target = places.runtimes / wanted.name
         shutil.rmtree(target, ignore_errors=True)

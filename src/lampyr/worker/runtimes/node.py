@@ -7,9 +7,7 @@ generation 4.
 """
 
 import base64
-import fcntl
 import hashlib
-import os
 import shutil
 import tarfile
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from lampyr.worker.runtimes.files import locked, make_directory
 from lampyr.worker.runtimes.interpreters import Interpreter
 from lampyr.worker.runtimes.model import Runtime, RuntimeMissingError
 from lampyr.worker.runtimes.names import install_command
@@ -75,13 +74,12 @@ class NodeRuntimes:
     def runtime(self, name: str, interpreter: Interpreter) -> Runtime:
         """Raises `RuntimeMissingError` where AWS's client has not been installed yet."""
         release = interpreter.version.partition(".")[0]
-        client = client_of(release)
-        tree = self._root / _fingerprint(client)
-        if not (tree / "index.mjs").exists():
+        if not self.has_client(release):
             raise RuntimeMissingError(
                 f"{name}: Node.js {interpreter.version} is there, but not AWS's runtime client "
                 f"for it. Run: {install_command(name)}"
             )
+        tree = self._assembled(client_of(release))
         node_path = (
             f"/opt/nodejs/node{release}/node_modules:/opt/nodejs/node_modules"
             ":/var/runtime/node_modules:/var/runtime:/var/task"
@@ -95,23 +93,34 @@ class NodeRuntimes:
         )
 
     def has_client(self, release: str) -> bool:
-        return (self._root / _fingerprint(client_of(release)) / "index.mjs").exists()
+        return self._client(client_of(release)).exists()
 
     def add_client(self, release: str, archive: Path) -> None:
-        """Put `/var/runtime` together from npm's archive. Raises `IntegrityError`."""
+        """Keep what is used of npm's archive. Raises `IntegrityError`, or KeyError for a file."""
         client = client_of(release)
         check_integrity(archive, client.integrity)
-        self._root.mkdir(parents=True, exist_ok=True)
-        tree = self._root / _fingerprint(client)
-        with (self._root / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            draft = self._root / f"{tree.name}.draft"
+        with locked(make_directory(self._root) / "lock"):
+            kept = self._client(client)
+            draft = self._root / f"{kept.name}.draft"
             shutil.rmtree(draft, ignore_errors=True)
-            _assemble(draft, client, archive)
-            if tree.exists():
-                shutil.rmtree(draft)
-            else:
-                draft.rename(tree)
+            licenses = {name: draft / name for name in names_in(archive) & _LICENSES}
+            take_files(archive, {client.module: draft / "index.mjs", **licenses})
+            shutil.rmtree(kept, ignore_errors=True)
+            draft.rename(kept)
+
+    def _client(self, client: RuntimeClient) -> Path:
+        return self._root / f"aws-lambda-ric-{client.version}"
+
+    def _assembled(self, client: RuntimeClient) -> Path:
+        tree = self._root / _fingerprint(client)
+        if not tree.exists():
+            with locked(self._root / "lock"):
+                if not tree.exists():
+                    draft = self._root / f"{tree.name}.draft"
+                    shutil.rmtree(draft, ignore_errors=True)
+                    _assemble(draft, client, self._client(client))
+                    draft.rename(tree)
+        return tree
 
 
 def client_of(release: str) -> RuntimeClient:
@@ -131,8 +140,7 @@ def take_files(archive: Path, wanted: dict[str, Path]) -> None:
             content = package.extractfile(f"package/{name}")
             if content is None:
                 raise KeyError(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.parent.chmod(0o755)
+            make_directory(target.parent)
             with target.open("wb") as file:
                 shutil.copyfileobj(content, file)
             target.chmod(0o644)
@@ -143,19 +151,16 @@ def names_in(archive: Path) -> set[str]:
         return {name.removeprefix("package/") for name in package.getnames()}
 
 
-def _assemble(tree: Path, client: RuntimeClient, archive: Path) -> None:
-    inside = tree / "aws-lambda-ric"
-    licenses = {name: inside / name for name in names_in(archive) & _LICENSES}
-    take_files(archive, {client.module: inside / "index.mjs", **licenses})
-    for path in _OWN.iterdir():
-        if path.suffix in {".mjs", ".cjs"}:
-            shutil.copyfile(path, tree / path.name)
-            (tree / path.name).chmod(0o644)
+def _assemble(tree: Path, client: RuntimeClient, kept: Path) -> None:
+    make_directory(tree)
+    shutil.copytree(kept, tree / "aws-lambda-ric")
     generation = client.version.partition(".")[0]
-    os.replace(tree / f"index-{generation}.mjs", tree / "index.mjs")  # noqa: PTH105 - by name
-    for left in tree.glob("index-*.mjs"):
-        left.unlink()
-    tree.chmod(0o755)
+    for name, target in (
+        ("runtime-client.cjs", "runtime-client.cjs"),
+        (f"index-{generation}.mjs", "index.mjs"),
+    ):
+        shutil.copyfile(_OWN / name, tree / target)
+        (tree / target).chmod(0o644)
 
 
 def _fingerprint(client: RuntimeClient) -> str:

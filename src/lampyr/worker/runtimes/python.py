@@ -5,18 +5,16 @@ installed distributions: AWS's runtime client without its native module, Lampyr'
 place, and the AWS SDK, which AWS's Python runtimes have too.
 """
 
-import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Final
 
+from lampyr.worker.runtimes.files import locked, make_directory
 from lampyr.worker.runtimes.interpreters import Interpreter
 from lampyr.worker.runtimes.model import Runtime, RuntimeMissingError
 
@@ -52,7 +50,7 @@ class PythonRuntimes:
         short = interpreter.version.rpartition(".")[0]
         mounts = {"/var/lang": interpreter.prefix, "/var/runtime": str(tree)}
         for packages in _host_packages(Path(interpreter.prefix), short):
-            mounts[f"/var/lang/{packages}"] = str(_make_directory(self._empty))
+            mounts[f"/var/lang/{packages}"] = str(make_directory(self._empty))
         return Runtime(
             name=name,
             version=interpreter.version,
@@ -66,11 +64,11 @@ class PythonRuntimes:
         self._compiled(self._assembled(), interpreter, "sdk")
 
     def _assembled(self) -> Path:
-        _make_directory(self._root)
+        make_directory(self._root)
         tree = self._root / _fingerprint()
         if tree.exists():
             return tree
-        with _locked(self._root / "lock"):
+        with locked(self._root / "lock"):
             if not tree.exists():
                 draft = self._root / f"{tree.name}.draft"
                 shutil.rmtree(draft, ignore_errors=True)
@@ -83,7 +81,7 @@ class PythonRuntimes:
         marker = self._root / f"{tree.name}.{part}-{short}"
         if marker.exists():
             return
-        with _locked(self._root / f"{part}-{short}.lock"):
+        with locked(self._root / f"{part}-{short}.lock"):
             if not marker.exists():
                 tops = [str(tree / top) for top in sorted(_tops(tree, part))]
                 _run_compiler(interpreter, [str(tree), *tops])
@@ -108,7 +106,7 @@ def _distribution(name: str) -> metadata.Distribution:
 
 
 def _assemble(tree: Path) -> None:
-    _make_directory(tree)
+    make_directory(tree)
     for name in (*_CLIENT, *_SDK):
         distribution = _distribution(name)
         for file in distribution.files or ():
@@ -130,7 +128,7 @@ def _is_wanted(file: PurePosixPath) -> bool:
 
 def _place(source: Path, target: Path) -> None:
     """A hard link, or a copy: across file systems, and of what only its owner can read."""
-    _make_directory(target.parent)
+    make_directory(target.parent)
     if source.stat().st_mode & _READABLE == _READABLE:
         try:
             target.hardlink_to(source)
@@ -140,15 +138,6 @@ def _place(source: Path, target: Path) -> None:
             return
     shutil.copyfile(source, target)
     target.chmod(0o644)
-
-
-def _make_directory(path: Path) -> Path:
-    """Readable by the user that a function runs as, whatever the umask is."""
-    missing = [path, *path.parents]
-    for directory in reversed(missing[: next(i for i, p in enumerate(missing) if p.exists())]):
-        directory.mkdir(exist_ok=True)
-        directory.chmod(0o755)
-    return path
 
 
 def _tops(tree: Path, part: str) -> set[str]:
@@ -186,14 +175,3 @@ def _host_packages(prefix: Path, short: str) -> Iterator[str]:
     ):
         if (prefix / packages).is_dir():
             yield packages
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process at a time; the kernel lets go of the lock when its holder dies."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ Works on Python 3.10 to 3.14.
 
 # ruff: noqa: PLC0415 - what is imported, and when, is what this module is about
 
+import gc
 import os
 import sys
 
@@ -17,6 +18,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def main() -> None:
+    gc.disable()
     runtime = sys.path.pop(0)
     chosen = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path]
     library = [path for path in sys.path if path not in chosen]
@@ -30,6 +32,9 @@ def main() -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "simplejson"]:
         del sys.modules[name]
     sys.path[:] = _search_path(runtime, chosen, library)
+    # What is there now is there to stay: collections need not go through it.
+    gc.freeze()
+    gc.enable()
     if chosen != [runtime]:
         _customize()
     if "AWS_LAMBDA_MAX_CONCURRENCY" in os.environ:
