@@ -4,6 +4,7 @@ What goes wrong on the way ends here: a `ServiceError` becomes the answer that A
 else is Lampyr's own mistake, is logged with its traceback and answered without it.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -33,6 +34,8 @@ from lampyr.limits import KIB, MIB
 
 log = logging.getLogger(__name__)
 
+LARGE_BODY_BYTES: Final = 256 * KIB
+"""From here on JSON is read on a thread, so that other callers do not wait for it."""
 BODY_BYTES: Final = 1 * MIB
 """Of an operation that has no limit of its own below; its members' limits are far under that."""
 CODE_BODY_BYTES: Final = 70_167_211
@@ -59,6 +62,7 @@ class Tables(NamedTuple):
     parse: Parse
     validate: Validate
     serialize: Serialize
+    reads_json: bool
 
 
 class LambdaApi:
@@ -148,7 +152,10 @@ class LambdaApi:
         if "content-encoding" in headers:
             _check_encoding(headers["content-encoding"])
         tables = self._tables.get(operation.name) or self._compile(operation)
-        arguments = tables.parse(labels, query, headers, request.body)
+        if len(request.body) > LARGE_BODY_BYTES and tables.reads_json:
+            arguments = await asyncio.to_thread(tables.parse, labels, query, headers, request.body)
+        else:
+            arguments = tables.parse(labels, query, headers, request.body)
         tables.validate(arguments)
         return tables.serialize(await handler(call, arguments), request_id)
 
@@ -158,6 +165,7 @@ class LambdaApi:
             compile_parser(model, operation),
             compile_validator(model, operation),
             compile_serializer(model, operation),
+            _reads_json(model, operation),
         )
         return tables
 
@@ -177,6 +185,14 @@ def random_id() -> str:
     text = os.urandom(16).hex()
     variant = "89ab"[int(text[16], 16) & 3]
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+
+
+def _reads_json(model: ServiceModel, operation: Operation) -> bool:
+    """False where the body is taken as it stands."""
+    shape = model.shape(operation.input) if operation.input is not None else None
+    if shape is None or shape.payload is None:
+        return True
+    return model.shape(shape.members[shape.payload].shape).type != "blob"
 
 
 def _check_encoding(encoding: str) -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn
 
+from lampyr.api.lifted import LIFT_BYTES_MIN, Lifted, lift, put_back
 from lampyr.api.router import Query, parse_query
 from lampyr.api.spec import Member, Operation, ServiceModel, Shape
 from lampyr.errors import InvalidRequestContentException, SerializationException
@@ -88,8 +89,14 @@ def _take_query(
 
 
 def parse_json(body: bytes) -> Any:
-    """JSON as Lambda reads it: no NaN, no infinity, and a depth that a program can walk."""
+    """JSON as Lambda reads it: no NaN, no infinity, and a depth that a program can walk.
+
+    One very long text in it may come as a `Lifted`.
+    """
     try:
+        if len(body) > LIFT_BYTES_MIN and (found := lift(body)) is not None:
+            rest, name, lifted = found
+            return put_back(_DECODER.decode(rest.decode()), name, lifted)
         return _DECODER.decode(body.decode())
     except RecursionError:
         reason = "too deeply nested"
@@ -268,6 +275,8 @@ def _scalar(shape: Shape) -> Convert:
 
 
 def _string(value: Any) -> str:
+    if type(value) is Lifted:
+        return _lifted_string(value)
     if type(value) is not str:
         raise _not(value, "string")
     if not value.isascii():
@@ -276,6 +285,13 @@ def _string(value: Any) -> str:
         except UnicodeEncodeError:  # Half of a surrogate pair, written as an escape.
             raise SerializationException("Invalid Unicode in a String") from None
     return value
+
+
+def _lifted_string(value: Lifted) -> str:
+    try:
+        return str(value)
+    except UnicodeDecodeError:
+        raise SerializationException("Invalid UTF-8 in a String") from None
 
 
 def _boolean(value: Any) -> bool:
@@ -306,13 +322,15 @@ def _double(value: Any, kind: str) -> float:
 
 
 def _blob(value: Any) -> bytes:
-    if type(value) is not str:
-        raise _not(value, "blob")
     try:
-        return binascii.a2b_base64(value, strict_mode=True)
+        if isinstance(value, Lifted):
+            return value.decode_base64()
+        if type(value) is str:
+            return binascii.a2b_base64(value, strict_mode=True)
     except ValueError as error:  # Not ASCII, or not base64.
         message = f"STRING_VALUE can not be converted to a Blob: {error}"
         raise SerializationException(message) from None
+    raise _not(value, "blob")
 
 
 def _timestamp(value: Any) -> datetime:
