@@ -27,12 +27,6 @@ _LOCAL_HEADER: Final = struct.Struct("<4s22xHH")
 _UNIX: Final = 3
 _ENCRYPTED: Final = 0x1 | 0x40
 _METHODS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-_NOT_CHOSEN: Final = 0o600
-"""A mode without a file type: what `ZipFile.writestr` of Python writes when it is told no mode.
-
-Lambda takes it at its word, and the function cannot read its own code. A file that really has
-this mode (with its type, as every packer says it) is kept so, and fails as it does on Lambda.
-"""
 _DRIVE: Final = re.compile(r"[A-Za-z]:")
 _NAME_BYTES_MAX: Final = 255
 _PATH_BYTES_MAX: Final = 3_500
