@@ -99,7 +99,7 @@ class FakeSandbox:
     def thaw(self) -> None:
         self.calls.append("thaw")
 
-    def memory_bytes(self) -> int:
+    def memory_peak_bytes(self) -> int:
         return self.memory
 
     async def stop(self, grace_seconds: float = 0.0) -> None:

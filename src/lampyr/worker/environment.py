@@ -13,7 +13,7 @@ import asyncio
 from typing import Final, Protocol
 
 from lampyr.clock import Clock
-from lampyr.limits import Limits
+from lampyr.limits import MIB, Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.worker import outcomes
@@ -25,6 +25,8 @@ from lampyr.worker.states import OVER, Event, IllegalTransitionError, State, ste
 LAST_WORDS_SECONDS: Final = 0.1
 """How long what an ended runtime had sent before may take to be read."""
 MEMORY_SAMPLE_SECONDS: Final = 0.1
+MEMORY_GROWS_SECONDS: Final = 0.005
+"""After an invocation as long as this memory is looked at in any case; that takes 0.02 ms."""
 
 
 class UnknownRequestIdError(Exception):
@@ -201,6 +203,8 @@ class ExecutionEnvironment:
     def exited(self, end: Exit) -> None:
         """Every process is gone."""
         self.journal.drain()
+        if end.out_of_memory:
+            self._memory_peak = self.version.memory_mb * MIB
         if self.state not in OVER:
             self._over(Event.FAULT, outcomes.exited(self._id(), end))
 
@@ -263,7 +267,8 @@ class ExecutionEnvironment:
         assert invocation is not None  # noqa: S101 - only called while one is in progress
         assert result is not None  # noqa: S101 - set together with the invocation
         now = self._clock.monotonic()
-        if now - self._memory_sampled > MEMORY_SAMPLE_SECONDS:
+        overdue = now - self._memory_sampled > MEMORY_SAMPLE_SECONDS
+        if overdue or now - self._started > MEMORY_GROWS_SECONDS:
             self._sample_memory(now)
         failure = outcome if isinstance(outcome, Failure) else None
         tail = self.journal.finish(
@@ -284,8 +289,10 @@ class ExecutionEnvironment:
         )
 
     def _sample_memory(self, now: float) -> None:
+        """What can be used is the limit: at the peak some of a process is only mapped files."""
         self._memory_sampled = now
-        self._memory_peak = max(self._memory_peak, self.sandbox.memory_bytes())
+        peak = max(self._memory_peak, self.sandbox.memory_peak_bytes())
+        self._memory_peak = min(peak, self.version.memory_mb * MIB)
 
     def _id(self) -> str:
         return self._invocation.request_id if self._invocation is not None else self.id

@@ -75,6 +75,13 @@ class Sandbox(Protocol):
         """What the processes use now, without page cache and without `/tmp`."""
         ...
 
+    def memory_peak_bytes(self) -> int:
+        """The most that each process had resident at once, added up: what REPORT shows.
+
+        0 when every process is gone.
+        """
+        ...
+
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """SIGTERM, `grace_seconds`, SIGKILL to every process; then free what they held."""
         ...

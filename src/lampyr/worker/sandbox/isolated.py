@@ -119,6 +119,9 @@ class IsolatedSandbox:
             _, shared = memory.resident(memory.descendants(self.first_pid))
         return anonymous + shared
 
+    def memory_peak_bytes(self) -> int:
+        return 0 if self.exited.done() else memory.peak(memory.descendants(self.first_pid))
+
     def signal(self, number: int) -> None:
         """To the first process, which hands SIGTERM on, and whose death kills all."""
         if self.pidfd >= 0:

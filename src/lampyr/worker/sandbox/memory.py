@@ -56,6 +56,21 @@ def resident(pids: Iterable[int]) -> tuple[int, int]:
     return anonymous, shared
 
 
+def peak(pids: Iterable[int]) -> int:
+    """Bytes: the high-water marks of the processes, added up.
+
+    The kernel keeps them, so that a peak between two looks is not missed. A control group's own
+    mark would count the page cache and the files of `/tmp`.
+    """
+    total = 0
+    for pid in pids:
+        status = _read(f"/proc/{pid}/status")
+        at = status.find("VmHWM:")
+        if at >= 0:
+            total += int(status[at + 6 :].split(None, 1)[0]) * _KIB
+    return total
+
+
 def proportional(pids: Iterable[int]) -> int:
     """Bytes of anonymous and shared memory, each page counted once; slow for large processes."""
     total = 0

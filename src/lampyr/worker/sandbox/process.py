@@ -84,6 +84,9 @@ class ProcessSandbox:
     def memory_bytes(self) -> int:
         return sum(memory.resident(self._family()))
 
+    def memory_peak_bytes(self) -> int:
+        return 0 if self.exited.done() else memory.peak(self._family())
+
     async def stop(self, grace_seconds: float = 0.0) -> None:
         if not self.exited.done() and grace_seconds > 0:
             self.thaw()
