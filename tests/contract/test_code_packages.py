@@ -218,6 +218,21 @@ async def test_a_package_that_is_not_there(cache: CodeCache) -> None:
         await cache.directory("0" * 64, None)
 
 
+async def test_a_package_that_goes_away_or_cannot_be_read(tmp_path: Path) -> None:
+    class Source:
+        async def path(self, sha256: str) -> Path | None:
+            return tmp_path / sha256
+
+    cache = CodeCache(tmp_path / "cache", Source())
+    await cache.open()
+    with pytest.raises(CodeMissingError, match="was removed"):
+        await cache.directory("0" * 64, None)
+    (tmp_path / ("1" * 64)).mkdir()
+    with pytest.raises(CodeMissingError, match=r"cannot be unpacked in .*Is a directory"):
+        await cache.directory("1" * 64, None)
+    await cache.close()
+
+
 async def test_a_package_that_cannot_be_unpacked_leaves_nothing(
     cache: CodeCache, blobs: FileBlobs, tmp_path: Path
 ) -> None:

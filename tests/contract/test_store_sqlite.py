@@ -187,3 +187,44 @@ async def test_opening_imports_no_database_library(tmp_path: Path) -> None:
             env=ENVIRONMENT,
         )
         assert answer.stdout == b"[]\n"
+
+
+async def test_a_database_that_cannot_be_opened_for_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(tmp_path)
+
+    def fail(_path: Path) -> None:
+        raise OSError("no more files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lampyr.store.sqlite._connect", fail)
+        with pytest.raises(OSError, match="no more files"):
+            await store.functions.create(a_function())
+    assert await store.functions.create(a_function())
+    await store.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await store.functions.create(a_function(a_key("late")))
+    await store.close()
+
+
+async def test_the_writer_can_be_ready_ahead(tmp_path: Path) -> None:
+    store = await open_store(tmp_path)
+    await store.warm_up()
+    await store.close()
+
+
+async def test_an_upload_that_the_disk_refuses_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(tmp_path)
+
+    def fail(_descriptor: int) -> None:
+        raise OSError("disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="disk is full"):
+            await store.blobs.put(b"package")
+    assert list((tmp_path / "blobs").iterdir()) == []
+    await store.close()

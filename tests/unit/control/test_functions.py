@@ -9,6 +9,7 @@ from lampyr.control import functions
 from lampyr.errors import (
     CodeStorageExceededException,
     InvalidParameterValueException,
+    NotServedError,
     PreconditionFailedException,
     RequestEntityTooLargeException,
     ResourceConflictException,
@@ -236,3 +237,11 @@ async def test_a_function_and_its_first_version_in_one_step(control: Control) ->
     version = await create(control, publish=True)
     assert (version.version, version.state) == ("1", State.PENDING)
     assert (await look(control)).published["1"].state is State.ACTIVE
+
+
+async def test_code_for_another_processor_does_not_replace_the_old(control: Control) -> None:
+    await create(control)
+    await update(control, architecture="x86_64")
+    await control.settle(a_key())
+    with pytest.raises(NotServedError):
+        await update(control, architecture="arm64")

@@ -146,6 +146,16 @@ def test_a_zip_needs_a_runtime_and_a_handler(missing: str) -> None:
     )
 
 
+def test_a_function_needs_a_role() -> None:
+    with pytest.raises(InvalidParameterValueException, match="cannot be assumed by Lambda"):
+        new_version(
+            a_key(),
+            ConfigurationChange(runtime="python3.12", handler="app.handler"),
+            architecture="x86_64",
+            tenant_isolation_mode=None,
+        )
+
+
 def test_an_update_leaves_what_it_does_not_name() -> None:
     version = a_version(environment={"A": "1"}, memory_mb=512)
     changed = configured(version, ConfigurationChange(description="new"))
