@@ -138,7 +138,7 @@ import ctypes, encodings.idna, json, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
 for descriptor, kind in json.loads(sys.argv[1]):
     assert libc.setns(descriptor, kind) == 0, os.strerror(ctypes.get_errno())
-if os.geteuid() == 0:
+if sys.argv[3] == "nobody" and os.geteuid() == 0:
     os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
 def connect(address, port):
     'What the other side says first, or the name of the error.'
@@ -176,7 +176,7 @@ print(json.dumps(eval(sys.argv[2])))
 """
 
 
-async def inside(namespaces: list[tuple[int, int]], expression: str) -> Any:
+async def inside(namespaces: list[tuple[int, int]], expression: str, user: str = "nobody") -> Any:
     """The value of a Python expression in a process in these (descriptor, kind) namespaces.
 
     It may call `connect(address, port)`, `touch(address, port)`, `resolve(server)` and
@@ -184,7 +184,7 @@ async def inside(namespaces: list[tuple[int, int]], expression: str) -> Any:
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-I", "-S", "-c", _INSIDE, json.dumps(namespaces), expression),
+        *("-I", "-S", "-c", _INSIDE, json.dumps(namespaces), expression, user),
         stdout=subprocess.PIPE,
         pass_fds=[descriptor for descriptor, _ in namespaces],
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lampyr.worker.network.base import Egress
+from lampyr.worker.network.host import user_mode_missing
 from lampyr.worker.network.netlink import Netlink
 from lampyr.worker.network.pooled import PooledNetwork
 from tests.contract.networks import World, world
@@ -75,17 +77,21 @@ async def wait_until_gone(device: str) -> None:
     changes.close()
 
 
+async def wait_until_ended(pidfd: int) -> None:
+    readable = asyncio.Event()
+    asyncio.get_running_loop().add_reader(pidfd, readable.set)
+    await readable.wait()
+    asyncio.get_running_loop().remove_reader(pidfd)
+    os.close(pidfd)
+
+
 async def test_when_lampyr_is_killed_its_keeper_tidies_up(here: World, tmp_path: Path) -> None:
     lampyr, instance, keeper = await start(tmp_path)
     pidfd = os.pidfd_open(keeper)
     assert forwarding() == "1"
     lampyr.kill()
     await lampyr.wait()
-    readable = asyncio.Event()
-    asyncio.get_running_loop().add_reader(pidfd, readable.set)
-    await readable.wait()
-    asyncio.get_running_loop().remove_reader(pidfd)
-    os.close(pidfd)
+    await wait_until_ended(pidfd)
     await wait_until_gone(f"lmp{instance}")
     assert tables() == ""
     assert forwarding() == "0"
@@ -127,3 +133,42 @@ async def test_a_kill_leaves_another_lampyr_alone(here: World, tmp_path: Path) -
     finally:
         await survivor.close()
     assert forwarding() == "0"
+
+
+USER_MODE = """
+import asyncio, subprocess, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from lampyr.worker.network.usermode import UserModeNetwork
+async def main():
+    network = UserModeNetwork(tool=Path(sys.argv[2]))
+    await network.open()
+    sandbox = subprocess.Popen(
+        ("unshare", "-Un", "sh", "-c", "echo; exec cat"),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )
+    sandbox.stdout.readline()
+    slot = await network.take()
+    await network.attach(slot, sandbox.pid)
+    print(network._stacks[slot.id]._process.pid, network._spare._process.pid, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("tool", ["slirp4netns", "pasta"])
+@pytest.mark.skipif(bool(user_mode_missing()), reason=user_mode_missing())
+async def test_user_mode_stacks_end_when_lampyr_is_killed(here: World, tool: str) -> None:
+    found = shutil.which(tool)
+    if found is None:
+        pytest.skip(f"{tool} is not installed")
+    lampyr = await asyncio.create_subprocess_exec(
+        sys.executable, *("-c", USER_MODE, str(SOURCES), found), stdout=subprocess.PIPE
+    )
+    assert lampyr.stdout is not None
+    pids = [os.pidfd_open(int(word)) for word in (await lampyr.stdout.readline()).split()]
+    assert len(pids) == 2
+    lampyr.kill()
+    await lampyr.wait()
+    for pidfd in pids:
+        await wait_until_ended(pidfd)

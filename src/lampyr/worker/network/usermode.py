@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from typing import Final
 from lampyr.worker.network.base import NetworkError, NetworkSlot
 from lampyr.worker.network.files import RESOLV_CONF, network_files, read_host_file
 from lampyr.worker.network.joiner import READY
+from lampyr.worker.network.minder import Minder
 from lampyr.worker.network.netlink import Netlink
 from lampyr.worker.network.ruleset import NAMESERVER, NEVER
 
@@ -43,12 +45,14 @@ class UserModeNetwork:
         self._tool = tool
         self._numbers = itertools.count(1)
         self._files: dict[str, str] = {}
+        self._minder: Minder | None = None
         self._spare: _Stack | None = None
         self._stacks: dict[str, _Stack] = {}
 
     async def open(self) -> None:
         self._files = network_files(read_host_file(Path(RESOLV_CONF)), NAMESERVER)
-        self._spare = _Stack()
+        self._minder = Minder()
+        self._spare = _Stack(self._minder)
 
     async def take(self) -> NetworkSlot:
         return NetworkSlot(
@@ -64,10 +68,12 @@ class UserModeNetwork:
 
         Raise `NetworkError`, with what the tool said, when it does not.
         """
-        stack, self._spare = self._spare or _Stack(), None
+        if self._minder is None:
+            raise NetworkError("the network is closed")
+        stack, self._spare = self._spare or _Stack(self._minder), None
         self._stacks[slot.id] = stack
         stack.join(pid, _refused(), command(self._tool, pid, root=os.geteuid() == 0))
-        self._spare = _Stack()
+        self._spare = _Stack(self._minder)
         if not await stack.ready():
             await self.release(slot)
             said = stack.said.decode(errors="replace").strip()
@@ -82,12 +88,16 @@ class UserModeNetwork:
         for stack in [*self._stacks.values(), *spare]:
             await stack.end()
         self._stacks, self._spare = {}, None
+        if self._minder is not None:
+            await asyncio.to_thread(self._minder.close)
+            self._minder = None
 
 
 class _Stack:
     """One process: first the joiner, which waits for a sandbox; then the tool."""
 
-    def __init__(self) -> None:
+    def __init__(self, minder: Minder) -> None:
+        self._minder = minder
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _PROGRAM, str(_SOURCES)],
             stdin=subprocess.PIPE,
@@ -97,6 +107,7 @@ class _Stack:
             env={},
             start_new_session=True,
         )
+        minder.add(self._process.pid)
         assert self._process.stdin is not None  # noqa: S101  (for the type checker)
         assert self._process.stdout is not None  # noqa: S101  (for the type checker)
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -126,7 +137,9 @@ class _Stack:
         return True
 
     async def end(self) -> None:
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._minder.remove(self._process.pid)
         await asyncio.to_thread(self._process.wait)
         self._read()
         self._hang_up()
@@ -159,8 +172,9 @@ def command(tool: Path, pid: int, *, root: bool) -> tuple[str, ...]:
             f"--mtu={MTU}",
             f"--cidr={_NETWORK}",
             "--disable-host-loopback",
-            "--enable-sandbox",
             "--enable-seccomp",
+            # Its own sandbox takes root: without, there is no user 0 that it could become.
+            *(("--enable-sandbox",) if root else ()),
             f"--userns-path=/proc/{pid}/ns/user",
             "--netns-type=path",
             f"/proc/{pid}/ns/net",
