@@ -70,7 +70,9 @@ def _line(event: dict[str, Any], *, as_json: bool) -> str:
         return json.dumps(event)
     moment = datetime.fromtimestamp(event["timestamp"] / 1_000, UTC)
     stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1_000:03d}Z"
-    return f"{click.style(stamp, dim=True)} {printable(event['message'])}"
+    # A message may have lines of its own: a stack, say, whose lines runtimes part by a return.
+    lines = event["message"].replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
+    return f"{click.style(stamp, dim=True)} " + "\n".join(printable(line) for line in lines)
 
 
 @dataclass

@@ -58,6 +58,17 @@ def test_deploy_prints_why_a_function_failed(run: Run, stub: Stub, source: str) 
     assert not result.stdout
 
 
+def test_deploy_the_same_again_tries_again_what_had_failed(
+    run: Run, stub: Stub, source: str
+) -> None:
+    stub.fails_with = "python3.13 is not here."
+    run("deploy", source, "--name", "hello", *CREATE)
+    stub.fails_with = None
+    stub.polls_until_active = 3
+    result = run("deploy", source, "--name", "hello")
+    assert (result.exit_code, result.stdout.split()[0]) == (0, "Updated")
+
+
 def test_deploy_says_what_is_needed_to_create(run: Run, source: str) -> None:
     result = run("deploy", source, "--name", "hello", "--handler", "app.handler")
     assert (result.exit_code, "--runtime is needed" in result.stderr) == (2, True)

@@ -62,6 +62,12 @@ def test_since_is_asked_of_the_server(run: Run, logged: Stub) -> None:
     assert run("logs", "hello", "--since", "soon").exit_code == 2
 
 
+def test_a_message_of_several_lines_is_several_lines(run: Run, stub: Stub) -> None:
+    stub.functions["hello"] = {}
+    stub.log.append({"timestamp": 0, "stream": "s", "message": "[ERROR] x\n  at y\r  at z\r\n"})
+    assert run("logs", "hello").stdout == "1970-01-01T00:00:00.000Z [ERROR] x\n  at y\n  at z\n"
+
+
 def test_what_a_function_writes_cannot_command_the_terminal(run: Run, stub: Stub) -> None:
     stub.functions["hello"] = {}
     stub.log.append({"timestamp": 0, "stream": "s", "message": "a\x1b]0;title\x07\tb"})
