@@ -90,12 +90,14 @@ def _make_marshaller(lambda_runtime_client: object) -> None:
     Decimal, bytes, subclasses …) and of every error, so that its answers are AWS's. A marshaller
     is what awslambdaric lets be replaced; a function may still replace this one.
     """
-    import json
+    from json.decoder import JSONDecoder
     from json.encoder import JSONEncoder
 
     from awslambdaric.lambda_runtime_marshaller import (  # type: ignore[import-untyped]
         LambdaMarshaller,
     )
+
+    decode = JSONDecoder(parse_constant=_refuse).decode
 
     class Marshaller(LambdaMarshaller):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -108,7 +110,7 @@ def _make_marshaller(lambda_runtime_client: object) -> None:
         ) -> object:
             if content_type == "application/json":
                 try:
-                    return json.loads(request)
+                    return decode(request.decode())
                 except ValueError:
                     pass
             return super().unmarshal_request(request, content_type)
@@ -117,12 +119,17 @@ def _make_marshaller(lambda_runtime_client: object) -> None:
             try:
                 if _is_plain(response):
                     return self._encode(response), "application/json"
-            except RecursionError:
+            except (RecursionError, ValueError):
                 pass
             encoded: tuple[str | bytes, str] = super().marshal_response(response)
             return encoded
 
     lambda_runtime_client.BaseLambdaRuntimeClient.marshaller = Marshaller()  # type: ignore[attr-defined]
+
+
+def _refuse(constant: str) -> object:
+    """NaN and the infinities are not JSON: simplejson says so in its words."""
+    raise ValueError(constant)
 
 
 def _is_plain(value: object) -> bool:
