@@ -111,7 +111,7 @@ def _make_marshaller(lambda_runtime_client: object) -> None:
             if content_type == "application/json":
                 try:
                     return decode(request.decode())
-                except ValueError:
+                except (RecursionError, ValueError):
                     pass
             return super().unmarshal_request(request, content_type)
 
