@@ -104,9 +104,12 @@ class PooledNetwork:
     async def release(self, slot: NetworkSlot) -> None:
         if slot.namespace is None:
             return
-        self._released.append(slot.namespace)
-        slot.namespace = None
-        if self._tearing_down is None and not self._closing:
+        namespace, slot.namespace = slot.namespace, None
+        if self._closing:
+            os.close(namespace)
+            return
+        self._released.append(namespace)
+        if self._tearing_down is None:
             self._tearing_down = self._tasks.start(self._tear_down(), "network tear-down")
 
     async def close(self) -> None:
