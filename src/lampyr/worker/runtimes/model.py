@@ -57,17 +57,21 @@ class Runtime:
         return Path(language) / Path(self.argv[0]).relative_to(LANG)
 
     def command(
-        self, *, memory_mb: int, task: Path, layers: Sequence[Path] = ()
+        self,
+        *,
+        memory_mb: int,
+        task: Path,
+        layers: Sequence[Path] = (),
+        configured: Mapping[str, str] | None = None,
     ) -> tuple[str, ...]:
         """`argv` for one function: its memory size, and where its `bootstrap` is.
 
-        `task` and `layers` are directories on the host; a later layer wins. Reads the first bytes
-        of a `bootstrap`. Raises `InvalidEntrypointError`.
+        `task` and `layers` are directories on the host; a later layer wins. `configured` are the
+        function's own variables: what its NODE_OPTIONS switches on is not switched off. Reads the
+        first bytes of a `bootstrap`. Raises `InvalidEntrypointError`.
         """
         if self.name.startswith("nodejs"):
-            old_space = f"--max-old-space-size={memory_mb * 9 // 10}"
-            semi_space = f"--max-semi-space-size={max(1, memory_mb * 5 // 100)}"
-            return (self.argv[0], semi_space, old_space, *self.argv[1:])
+            return _node_command(self.argv, memory_mb, (configured or {}).get("NODE_OPTIONS", ""))
         return self.argv if self.managed else (_bootstrap(task, layers),)
 
     def on_host(
@@ -88,6 +92,17 @@ class Runtime:
             for name, value in source.items()
         }
         return argv, found
+
+
+def _node_command(argv: tuple[str, ...], memory_mb: int, options: str) -> tuple[str, ...]:
+    """The heap that AWS gives: V8 would see the memory of the host, and be killed for using it."""
+    heap = (
+        f"--max-semi-space-size={max(1, memory_mb * 5 // 100)}",
+        f"--max-old-space-size={memory_mb * 9 // 10}",
+    )
+    on = options.split()
+    kept = [word for word in argv[1:] if word.replace("--no-", "--", 1) not in on]
+    return (argv[0], *heap, *kept)
 
 
 def _translate(path: str, places: Mapping[str, str]) -> str:
