@@ -167,4 +167,6 @@ class Spawner:
             self._reader.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reader
+        if self._socket is not None:  # The reader was cancelled before it began.
+            self._gone(self._socket)
         await self.wait()

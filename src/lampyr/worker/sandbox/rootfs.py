@@ -41,9 +41,11 @@ _ACCOUNTS: Final = {
 }
 _COPIED: Final = (
     "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "mime.types", "os-release", "debian_version",
-    "system-release", "services", "protocols", "gai.conf", "alternatives", "ssl/certs",
-    "ssl/openssl.cnf", "pki/tls/certs", "pki/ca-trust/extracted", "crypto-policies",
+    "system-release", "services", "protocols", "gai.conf", "ssl/openssl.cnf", "pki/tls/certs",
+    "pki/ca-trust/extracted", "crypto-policies",
 )  # fmt: skip
+# Hundreds of links each: mounting them is quicker than copying them at every start.
+_SHARED_ETC: Final = ("alternatives", "ssl/certs")
 _BUNDLES: Final = (
     "etc/ssl/certs/ca-certificates.crt",
     "etc/pki/tls/certs/ca-bundle.crt",
@@ -70,6 +72,10 @@ def build(
         (path / name).mkdir(parents=True)
     (path / "var/run").symlink_to("../run")
     shared = [f"/{name}" for name in _SHARED if _share(path, host, name)]
+    for name in _SHARED_ETC:
+        if (host / "etc" / name).is_dir():
+            (path / "etc" / name).mkdir(parents=True)
+            shared.append(f"/etc/{name}")
     _write_etc(path, host)
     return RootFileSystem(
         path=path,
@@ -99,11 +105,12 @@ def _write_etc(path: Path, host: Path) -> None:
         (path / name[1:]).write_text(text)
     (path / "etc/localtime").symlink_to("/usr/share/zoneinfo/UTC")
     (path / "etc/mtab").symlink_to("/proc/self/mounts")
-    found = next((name for name in _BUNDLES if (path / name).is_file()), None)
+    found = next((name for name in _BUNDLES if (host / name).is_file()), None)
     # Programs look for the same bundle under each distribution's name.
     for name in _BUNDLES if found else ():
         target = path / name
-        if not target.exists() and not target.is_symlink():
+        mounted = any(name.startswith(f"etc/{shared}/") for shared in _SHARED_ETC)
+        if not mounted and not target.exists() and not target.is_symlink():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(f"/{found}")
 
