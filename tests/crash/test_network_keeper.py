@@ -101,10 +101,12 @@ async def test_when_both_are_killed_the_kernel_does_and_the_next_one_ends_forwar
     here: World, tmp_path: Path
 ) -> None:
     lampyr, instance, keeper = await start(tmp_path)
+    pidfd = os.pidfd_open(keeper)
     os.kill(keeper, signal.SIGSTOP)  # So that it cannot see the other's end.
     lampyr.kill()
     os.kill(keeper, signal.SIGKILL)
     await lampyr.wait()
+    await wait_until_ended(pidfd)
     await wait_until_gone(f"lmp{instance}")
     assert tables() == ""
     assert forwarding() == "1"  # The one thing that the kernel does not undo.
@@ -123,9 +125,12 @@ async def test_a_kill_leaves_another_lampyr_alone(here: World, tmp_path: Path) -
     await survivor.open()
     try:
         lampyr, instance, keeper = await start(tmp_path)
+        pidfd = os.pidfd_open(keeper)
+        os.kill(keeper, signal.SIGSTOP)
         lampyr.kill()
         os.kill(keeper, signal.SIGKILL)
         await lampyr.wait()
+        await wait_until_ended(pidfd)
         await wait_until_gone(f"lmp{instance}")
         assert tables().split() == ["table", "inet", f"lampyr_{survivor.instance}"]
         assert f"lmp{survivor.instance}" in [name for _, name in socket.if_nameindex()]
