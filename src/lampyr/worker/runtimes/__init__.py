@@ -1,10 +1,10 @@
 """The managed runtimes: which are on this host, at which exact versions, and how each boots."""
 
 from lampyr.worker.runtimes.catalog import RuntimeCatalog
-from lampyr.worker.runtimes.install import RuntimeInstallError
 from lampyr.worker.runtimes.model import (
     InvalidEntrypointError,
     Runtime,
+    RuntimeInstallError,
     RuntimeMissingError,
     RuntimeStatus,
 )

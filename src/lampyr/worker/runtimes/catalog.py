@@ -6,7 +6,6 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Final, assert_never
 
-from lampyr.worker.runtimes import install
 from lampyr.worker.runtimes.interpreters import Interpreter, Interpreters, Places
 from lampyr.worker.runtimes.model import (
     BOOTSTRAPS,
@@ -79,6 +78,9 @@ class RuntimeCatalog:
         `on_progress` is told what is going on, a line each. Raises `RuntimeMissingError` for an
         unknown name and `RuntimeInstallError` when there is no way to it.
         """
+        # A server installs nothing, and starts faster without what this takes.
+        from lampyr.worker.runtimes import install  # noqa: PLC0415
+
         wanted = _wanted(name)
         places = self._places
         if wanted.language is Language.PYTHON and self._interpreters.find(wanted) is None:

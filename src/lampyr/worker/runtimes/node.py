@@ -9,7 +9,6 @@ generation 4.
 import base64
 import hashlib
 import shutil
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -135,6 +134,8 @@ def check_integrity(archive: Path, integrity: str) -> None:
 
 def take_files(archive: Path, wanted: dict[str, Path]) -> None:
     """Write the named files of npm's archive to where they belong; KeyError for one not in it."""
+    import tarfile  # noqa: PLC0415 - for installing alone
+
     with tarfile.open(archive, "r:gz") as package:
         for name, target in wanted.items():
             content = package.extractfile(f"package/{name}")
@@ -147,6 +148,8 @@ def take_files(archive: Path, wanted: dict[str, Path]) -> None:
 
 
 def names_in(archive: Path) -> set[str]:
+    import tarfile  # noqa: PLC0415 - for installing alone
+
     with tarfile.open(archive, "r:gz") as package:
         return {name.removeprefix("package/") for name in package.getnames()}
 

@@ -9,14 +9,16 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lampyr.worker.runtimes.files import locked, make_directory
 from lampyr.worker.runtimes.interpreters import Interpreter
 from lampyr.worker.runtimes.model import Runtime, RuntimeMissingError
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 _CLIENT: Final = ("awslambdaric", "simplejson", "snapshot-restore-py")
 _SDK: Final = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
@@ -97,7 +99,9 @@ def _fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def _distribution(name: str) -> metadata.Distribution:
+def _distribution(name: str) -> "Distribution":
+    from importlib import metadata  # noqa: PLC0415 - 10 ms that a server's start can do without
+
     try:
         return metadata.distribution(name)
     except metadata.PackageNotFoundError:
