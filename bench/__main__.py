@@ -43,7 +43,7 @@ def main() -> int:
     rivals.python_environment()
     begun = time.monotonic()
     measured = []
-    with tempfile.TemporaryDirectory(prefix="lampyr-bench-") as work:
+    with tempfile.TemporaryDirectory(prefix="lampyr-measured-") as work:
         for row in measure(Path(work), options.rounds, only, begun + SECONDS_MAX):
             measured.append(row)
             say(row.line())
