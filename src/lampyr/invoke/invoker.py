@@ -57,7 +57,8 @@ class Invoker:
             started = self._clock.monotonic()
             if isinstance(got, Failure):
                 timeout = float(version.timeout_seconds)
-                got = await self._pool.again(version, invocation.tenant_id, timeout)
+                second = await self._pool.again(version, invocation.tenant_id, timeout)
+                got = got if second is None else second
         except SandboxError as error:
             log.exception("environment did not start", extra={"function": version.key.name})
             raise ServiceException(f"Lampyr could not start the function: {error}") from error

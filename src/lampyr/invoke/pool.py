@@ -5,46 +5,35 @@ is what reserves it, so two callers cannot hold the same one. A caller who finds
 has one started; whichever comes first, one that another caller gives back or the new one, goes to
 the caller who has waited longest. Last in, first out: after a burst, its surplus stays idle and is
 reclaimed.
+
+When as many live as may, whoever needs one more waits for room: the one idle for longest makes
+it, else the next to come back, for the group whose caller has waited longest.
 """
 
 import asyncio
+import itertools
 import logging
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from lampyr.clock import Clock
 from lampyr.cluster.base import Cluster
 from lampyr.errors import TooManyRequestsException
+from lampyr.invoke.group import Group, GroupKey, Waiter
 from lampyr.invoke.rules import surplus
 from lampyr.model.function import FunctionVersion
 from lampyr.tasks import Tasks
+from lampyr.worker import outcomes
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.outcomes import Failure
+from lampyr.worker.sandbox.base import Exit
 from lampyr.worker.states import OVER
 
 log = logging.getLogger(__name__)
 
 REST_SECONDS: Final = 0.05
 """An environment idle this long is frozen. Not at once: thawing costs as much as a warm call."""
-
-PoolKey = tuple[str, str | None]
-"""A deployment and, where the function isolates its tenants, the tenant."""
-
-
-@dataclass(slots=True, eq=False)
-class _Group:
-    """The environments of one version (and tenant)."""
-
-    version: FunctionVersion
-    tenant_id: str | None
-    ready: list[ExecutionEnvironment] = field(default_factory=list)
-    waiting: "deque[asyncio.Future[ExecutionEnvironment | Failure]]" = field(default_factory=deque)
-    starting: int = 0
-    alive: int = 0
-    """Environments idle or taken."""
-    retired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +42,8 @@ class PoolSettings:
     starts_at_once: int
     idle_seconds: float
     init_seconds: float
+    room_seconds: float = 10.0
+    """A caller who finds the host full waits this long for room, and is throttled then."""
 
 
 class EnvironmentPool:
@@ -63,14 +54,17 @@ class EnvironmentPool:
         self._tasks = tasks
         self._clock = clock
         self._settings = settings
-        self._groups: dict[PoolKey, _Group] = {}
-        self._group_of: dict[str, _Group] = {}
+        self._groups: dict[GroupKey, Group] = {}
+        self._group_of: dict[str, Group] = {}
         """Of every living environment, by its id: idle or taken."""
         self._idle_since: dict[str, float] = {}
         """Of every idle environment, in order of time."""
         self._awake: dict[str, ExecutionEnvironment] = {}
         """Idle but not yet frozen."""
+        self._hungry: dict[Group, None] = {}
+        """Groups that wait for room, in order; some may have got what they need meanwhile."""
         self._starting = 0
+        self._turns = itertools.count()
         self._starts = asyncio.Semaphore(settings.starts_at_once)
         self._rest: asyncio.TimerHandle | None = None
 
@@ -90,40 +84,43 @@ class EnvironmentPool:
     async def wait(
         self, version: FunctionVersion, tenant_id: str | None = None
     ) -> ExecutionEnvironment | Failure:
-        """The next environment to be had, now the caller's; or how the Init of a new one failed."""
-        group = self._group(version, tenant_id)
-        waiter: asyncio.Future[ExecutionEnvironment | Failure]
-        waiter = asyncio.get_running_loop().create_future()
-        group.waiting.append(waiter)
-        self._replenish(group)
-        if not group.starting and not group.alive:
-            group.waiting.remove(waiter)
-            raise TooManyRequestsException(
-                "Rate Exceeded.", Reason="ConcurrentInvocationLimitExceeded"
-            )
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                got = waiter.result()
-                if isinstance(got, ExecutionEnvironment):
-                    self.idle(got)
-            raise
+        """The next environment to be had, now the caller's; or how the Init of a new one failed.
+
+        Raises `TooManyRequestsException` when there was no room for one in all `room_seconds`,
+        and whatever kept the host from starting one.
+        """
+        while True:
+            got = await self._next(self._group(version, tenant_id))
+            if isinstance(got, Failure) or got.state not in OVER:
+                return got
+            # It ended in the moment between being handed over and now: `over` has seen to it.
+            if (ready := self.take(version, tenant_id)) is not None:
+                return ready
 
     async def again(
         self, version: FunctionVersion, tenant_id: str | None, seconds: float
-    ) -> ExecutionEnvironment | Failure:
-        """A second Init, for the caller whose first one failed, within `seconds`."""
+    ) -> ExecutionEnvironment | Failure | None:
+        """A second Init, for the caller whose first one failed, within `seconds`.
+
+        None when others have taken the room of the first.
+        """
+        if not self._has_room():
+            return None
         self._starting += 1
+        made: ExecutionEnvironment | Failure
         try:
-            started = await self._cluster.start(
-                version, tenant_id, init_seconds=seconds, again=True
-            )
-        finally:
+            made = await self._cluster.start(version, tenant_id, init_seconds=seconds, again=True)
+        except BaseException:
             self._starting -= 1
-        if isinstance(started, ExecutionEnvironment):
-            self._adopt(self._group(version, tenant_id), started)
-        return started
+            self._feed()
+            raise
+        self._starting -= 1
+        group = self._group(version, tenant_id)
+        if isinstance(made, ExecutionEnvironment) and not self._adopt(group, made):
+            made = _gone(made)
+        self._forget_if_empty(group)
+        self._feed()
+        return made
 
     def retire(self, deployment_ids: Sequence[str]) -> None:
         """No new work for these deployments; what runs may end, what is idle is stopped."""
@@ -134,6 +131,7 @@ class EnvironmentPool:
             for environment in group.ready:
                 self._discard(environment)
             group.ready.clear()
+        self._feed()
 
     @property
     def alive(self) -> int:
@@ -144,6 +142,7 @@ class EnvironmentPool:
         due = surplus(self._idle_since, now, self._settings.idle_seconds)
         for environment_id in due:
             self._evict(environment_id)
+        self._feed()
         return len(due)
 
     # From the environments --------------------------------------------------------------
@@ -153,33 +152,34 @@ class EnvironmentPool:
         group = self._group_of.get(environment.id)
         if group is None:
             return
-        if group.retired and not group.waiting:
+        if self._yields(group):
             self._discard(environment)
+            self._replenish(group)
+        elif group.hand_over(environment):
             return
-        if not self._hand_over(group, environment):
-            group.ready.append(environment)
-            self._idle_since[environment.id] = self._clock.monotonic()
-            self._awake[environment.id] = environment
-            if self._rest is None:
-                loop = asyncio.get_running_loop()
-                self._rest = loop.call_later(REST_SECONDS, self._freeze_rested)
+        elif group.retired:
+            self._discard(environment)
+            self._feed()
+        else:
+            self._rests(group, environment)
 
     def over(self, environment: ExecutionEnvironment) -> None:
         """An environment ended by itself: after a timeout, a crash, an exit."""
         group = self._group_of.get(environment.id)
-        if group is not None and environment in group.ready:
+        if group is None:
+            return
+        if environment in group.ready:
             group.ready.remove(environment)
         self._discard(environment)
-        if group is not None:
-            self._replenish(group)
+        self._replenish(group)
 
     # Inside -----------------------------------------------------------------------------
 
-    def _group(self, version: FunctionVersion, tenant_id: str | None) -> _Group:
+    def _group(self, version: FunctionVersion, tenant_id: str | None) -> Group:
         key = (version.deployment_id, tenant_id)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(version, tenant_id)
+            group = self._groups[key] = Group(version, tenant_id)
         return group
 
     def _has_room(self) -> bool:
@@ -192,14 +192,93 @@ class EnvironmentPool:
         self._evict(oldest)
         return True
 
-    def _replenish(self, group: _Group) -> None:
-        """Start one more environment where somebody waits for whom none is being started."""
-        if group.starting < len(group.waiting) and self._has_room():
+    async def _next(self, group: Group) -> ExecutionEnvironment | Failure:
+        loop = asyncio.get_running_loop()
+        waiter = Waiter(next(self._turns), loop.create_future())
+        group.waiting.append(waiter)
+        self._replenish(group)
+        self._be_patient(group, waiter)
+        try:
+            return await waiter.got
+        except asyncio.CancelledError:
+            self._leave(group, waiter)
+            raise
+        finally:
+            if waiter.patience is not None:
+                waiter.patience.cancel()
+
+    def _be_patient(self, group: Group, waiter: Waiter) -> None:
+        loop = asyncio.get_running_loop()
+        waiter.patience = loop.call_later(self._settings.room_seconds, self._tire, group, waiter)
+
+    def _tire(self, group: Group, waiter: Waiter) -> None:
+        """Throttle a caller for whom there was no room in all that time."""
+        if waiter.got.done():
+            return
+        if group.starting:  # That may take longer, and has limits of its own.
+            self._be_patient(group, waiter)
+            return
+        group.waiting.remove(waiter)
+        waiter.got.set_exception(
+            TooManyRequestsException("Rate Exceeded.", Reason="ConcurrentInvocationLimitExceeded")
+        )
+        self._forget_if_empty(group)
+
+    def _leave(self, group: Group, waiter: Waiter) -> None:
+        """The caller was cancelled; he may have been given something just now."""
+        if waiter in group.waiting:
+            group.waiting.remove(waiter)
+            self._forget_if_empty(group)
+        elif waiter.got.done() and not waiter.got.cancelled() and not waiter.got.exception():
+            got = waiter.got.result()
+            if isinstance(got, ExecutionEnvironment) and got.state not in OVER:
+                self.idle(got)
+
+    def _replenish(self, group: Group) -> None:
+        """Start what a group needs, when it is its turn and there is room."""
+        if group.starved:
+            self._hungry.setdefault(group)
+        if self._hungry:
+            self._feed()
+
+    def _feed(self) -> None:
+        """Start environments for the groups that wait for room, one each in turn."""
+        while (group := self._starved()) is not None and self._has_room():
+            del self._hungry[group]
             group.starting += 1
             self._starting += 1
             self._tasks.start(self._start(group), "environment start")
+            if group.starved:
+                self._hungry[group] = None
 
-    async def _start(self, group: _Group) -> None:
+    def _starved(self) -> Group | None:
+        """The group whose turn it is."""
+        while self._hungry:
+            group = next(iter(self._hungry))
+            if group.starved:
+                return group
+            del self._hungry[group]
+        return None
+
+    def _yields(self, group: Group) -> bool:
+        """Whether another group's caller has waited longer for room than any of this one."""
+        first = self._starved() if self._hungry else None
+        if first is None or first is group or not group.waiting:
+            return False
+        return first.waiting[first.starting].turn < group.waiting[0].turn
+
+    def _rests(self, group: Group, environment: ExecutionEnvironment) -> None:
+        """Nobody wants it now."""
+        group.ready.append(environment)
+        self._idle_since[environment.id] = self._clock.monotonic()
+        self._awake[environment.id] = environment
+        if self._rest is None:
+            loop = asyncio.get_running_loop()
+            self._rest = loop.call_later(REST_SECONDS, self._freeze_rested)
+        if self._hungry:
+            self._feed()
+
+    async def _start(self, group: Group) -> None:
         """Start one environment for a group, unless nobody waits any more by then."""
         outcome: ExecutionEnvironment | Failure | Exception | None = None
         try:
@@ -216,36 +295,28 @@ class EnvironmentPool:
             group.starting -= 1
             self._starting -= 1
         if isinstance(outcome, ExecutionEnvironment):
-            self._adopt(group, outcome)
-            self.idle(outcome)
+            if self._adopt(group, outcome):
+                self.idle(outcome)
+            else:
+                group.fail_one(_gone(outcome))
         elif outcome is not None:
-            self._fail_one(group, outcome)
+            group.fail_one(outcome)
+        self._replenish(group)
+        self._forget_if_empty(group)
 
-    def _adopt(self, group: _Group, environment: ExecutionEnvironment) -> None:
+    def _adopt(self, group: Group, environment: ExecutionEnvironment) -> bool:
+        """False when it ended between its Init and now."""
         self._group_of[environment.id] = group
         group.alive += 1
         environment.owner = self
-        if environment.state in OVER:  # It ended between its Init and now.
-            self._discard(environment)
-
-    def _hand_over(self, group: _Group, environment: ExecutionEnvironment) -> bool:
-        while group.waiting:
-            waiter = group.waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(environment)
-                return True
+        if environment.state not in OVER:
+            return True
+        self._discard(environment)
         return False
 
-    def _fail_one(self, group: _Group, outcome: Failure | Exception) -> None:
-        while group.waiting:
-            waiter = group.waiting.popleft()
-            if waiter.done():
-                continue
-            if isinstance(outcome, Failure):
-                waiter.set_result(outcome)
-            else:
-                waiter.set_exception(outcome)
-            return
+    def _forget_if_empty(self, group: Group) -> None:
+        if group.empty and self._groups.get(group.key) is group:
+            del self._groups[group.key]
 
     def _evict(self, environment_id: str) -> None:
         group = self._group_of[environment_id]
@@ -263,6 +334,7 @@ class EnvironmentPool:
         self._idle_since.pop(environment.id, None)
         self._awake.pop(environment.id, None)
         self._tasks.start(self._cluster.stop(environment), "environment stop")
+        self._forget_if_empty(group)
 
     def _freeze_rested(self) -> None:
         """Freeze what has rested; look again as long as something is awake."""
@@ -276,3 +348,8 @@ class EnvironmentPool:
         if self._awake:
             loop = asyncio.get_running_loop()
             self._rest = loop.call_later(REST_SECONDS, self._freeze_rested)
+
+
+def _gone(environment: ExecutionEnvironment) -> Failure:
+    """Of an environment whose processes ended right after their Init."""
+    return outcomes.exited(environment.id, Exit())

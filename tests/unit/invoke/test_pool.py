@@ -29,6 +29,7 @@ class Bench:
             "starts_at_once": 4,
             "idle_seconds": 300.0,
             "init_seconds": 10.0,
+            "room_seconds": 60.0,
             **settings,
         }
         self.clock = ManualClock()
@@ -183,7 +184,7 @@ async def test_when_the_host_is_full_the_one_idle_longest_makes_room() -> None:
 
 
 async def test_when_the_host_is_full_of_work_the_answer_is_an_honest_throttle() -> None:
-    bench = Bench(environments_max=1)
+    bench = Bench(environments_max=1, room_seconds=0.001)
     bench.cluster.held = True
     busy = asyncio.ensure_future(bench.invoke(a_version("busy")))
     await bench.settle()
