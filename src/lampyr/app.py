@@ -37,12 +37,8 @@ from lampyr.store.sqlite import open_store
 from lampyr.tasks import Tasks, supervise
 from lampyr.worker.code import CodeCache
 from lampyr.worker.credentials import CredentialBook
-from lampyr.worker.network import rules as network_rules
+from lampyr.worker.network.automatic import AutomaticNetwork
 from lampyr.worker.network.base import Egress, Network
-from lampyr.worker.network.host import look, user_mode_tool
-from lampyr.worker.network.isolated import IsolatedNetwork
-from lampyr.worker.network.pooled import PooledNetwork
-from lampyr.worker.network.usermode import UserModeNetwork
 from lampyr.worker.runtimes import RuntimeCatalog
 from lampyr.worker.sandbox.base import SandboxDriver, SandboxError
 from lampyr.worker.sandbox.namespaces import NamespacesDriver
@@ -138,7 +134,9 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
             credentials=CredentialBook(os.urandom),
         )
         door = FrontDoor(clock)
-        worker = _worker(ground, door)
+        catalog = RuntimeCatalog(settings.runtimes_dir, os.environ)
+        stack.callback(catalog.close)
+        worker = _worker(ground, door, catalog)
         stack.push_async_callback(worker.drain)
         url = _url(listener)
         api = await _api(ground, worker, url)
@@ -149,10 +147,10 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         yield url
 
 
-def _worker(ground: _Ground, door: FrontDoor) -> Worker:
+def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker:
     parts = WorkerParts(
         driver=ground.driver,
-        runtimes=RuntimeCatalog(ground.settings.data_dir, os.environ),
+        runtimes=catalog,
         code=ground.code,
         credentials=ground.credentials,
         logs=ground.logs,
@@ -205,15 +203,12 @@ async def _api(ground: _Ground, worker: Worker, url: str) -> LambdaApi:
 
 
 def _network(settings: Settings, clock: Clock, port: int) -> Network:
-    choice = network_rules.choose(Egress(settings.egress), look())
-    if choice.warning is not None:
-        log.warning("%s", choice.warning)
-    tool = user_mode_tool()
-    if choice.driver is network_rules.Driver.POOLED:
-        return PooledNetwork(egress=choice.egress, endpoint_port=port, clock=clock)
-    if choice.driver is network_rules.Driver.USER_MODE and tool is not None:
-        return UserModeNetwork(tool=tool)
-    return IsolatedNetwork()
+    return AutomaticNetwork(
+        egress=Egress(settings.egress),
+        endpoint_port=port,
+        clock=clock,
+        on_warning=lambda text: log.warning("%s", text),
+    )
 
 
 def _driver(settings: Settings, clock: Clock, network: Network, port: int) -> SandboxDriver:

@@ -10,6 +10,7 @@ import functools
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 
 from lampyr.errors import (
@@ -66,15 +67,18 @@ class FunctionReference:
 
     key: FunctionKey
     qualifier: str | None
+    unqualified_arn: str
+    arn: str
+    """With the qualifier, when the call gave one."""
 
-    @property
-    def unqualified_arn(self) -> str:
-        return key_arn(self.key)
-
-    @property
-    def arn(self) -> str:
-        """With the qualifier, when the call gave one."""
-        return key_arn(self.key, self.qualifier)
+    @classmethod
+    def of(cls, key: FunctionKey, qualifier: str | None = None) -> "FunctionReference":
+        return cls(
+            key=key,
+            qualifier=qualifier,
+            unqualified_arn=key_arn(key),
+            arn=key_arn(key, qualifier),
+        )
 
 
 def partition(region: str) -> str:
@@ -127,25 +131,32 @@ def function_reference(
     `AccessDeniedException` for another account's, `InvalidParameterValueException` when the name
     ends in another qualifier than the parameter says.
     """
+    return _reference(caller.account_id, caller.region, name, qualifier)
+
+
+@lru_cache(maxsize=4_096)
+def _reference(
+    account_id: str, region: str, name: str, qualifier: str | None
+) -> FunctionReference:
     parsed = parse(name)
     if parsed is None:
         raise InvalidParameterValueException(f"{name!r} is not a function name or ARN")
-    if parsed.region is not None and parsed.region != caller.region:
+    if parsed.region is not None and parsed.region != region:
         raise ResourceNotFoundException(
-            f"Functions from '{parsed.region}' are not reachable in this region ('{caller.region}')"
+            f"Functions from '{parsed.region}' are not reachable in this region ('{region}')"
         )
-    if parsed.account_id is not None and parsed.account_id != caller.account_id:
-        other = function_arn(parsed.account_id, caller.region, parsed.name, parsed.qualifier)
+    if parsed.account_id is not None and parsed.account_id != account_id:
+        other = function_arn(parsed.account_id, region, parsed.name, parsed.qualifier)
         raise AccessDeniedException(
-            f"Account {caller.account_id} is not authorized to perform this operation on "
+            f"Account {account_id} is not authorized to perform this operation on "
             f"resource: {other} because no resource-based policy allows it"
         )
     if None not in (parsed.qualifier, qualifier) and parsed.qualifier != qualifier:
         raise InvalidParameterValueException(
             "The derived qualifier from the function name does not match the specified qualifier."
         )
-    key = FunctionKey(caller.account_id, caller.region, parsed.name)
-    return FunctionReference(key=key, qualifier=qualifier or parsed.qualifier)
+    key = FunctionKey(account_id, region, parsed.name)
+    return FunctionReference.of(key, qualifier or parsed.qualifier)
 
 
 def unqualified(reference: FunctionReference) -> FunctionKey:

@@ -16,6 +16,10 @@ HEADER_BYTES_MAX: Final = 64 * 1024
 DISCARD_BYTES_MAX: Final = 128 * 1024 * 1024
 """Of a body over its limit this much is read and forgotten, so that the client gets its answer."""
 
+NAMES_MAX: Final = 512
+NAME_BYTES_KEPT: Final = 64
+_NAMES: Final[dict[bytes, str]] = {}
+
 _REASONS: Final = {int(s): f"HTTP/1.1 {int(s)} {s.phrase}\r\n" for s in HTTPStatus}
 
 
@@ -81,6 +85,8 @@ class Connection(asyncio.Protocol):
     The subclass answers with `write`, in the same order. A peer that breaks the protocol, or
     sends more header than `HEADER_BYTES_MAX`, is answered 400 or 431 and cut off.
     """
+
+    header_bytes_max = HEADER_BYTES_MAX
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
@@ -151,7 +157,10 @@ class Connection(asyncio.Protocol):
         self._completed = False
         try:
             self._parser.feed_data(data)
-            self._count_header(len(data))
+            if self._completed or self._request is not None:
+                self._header_bytes = 0
+            else:
+                self._count_header(len(data))
         except httptools.HttpParserUpgrade:
             self._refuse(400, "upgrade is not supported")
         except httptools.HttpParserError as error:
@@ -170,7 +179,8 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key = _NAMES.get(name) or _header_name(name)
+        text = value.decode("latin-1")
         target = self._headers if self._request is None else self._request.trailers
         target[key] = f"{target[key]},{text}" if key in target else text
 
@@ -207,15 +217,22 @@ class Connection(asyncio.Protocol):
         self.received(request)
 
     def _count_header(self, size: int) -> None:
-        waiting = self._request is None and not self._completed
-        self._header_bytes = self._header_bytes + size if waiting else 0
-        if self._header_bytes > HEADER_BYTES_MAX:
+        self._header_bytes += size
+        if self._header_bytes > self.header_bytes_max:
             self._refuse(431, "request header fields too large")
 
     def _refuse(self, status: int, message: str) -> None:
         headers = (("content-type", "text/plain"),)
         self.write(encode(Response(status, headers, message.encode()), keep_alive=False))
         self.close()
+
+
+def _header_name(name: bytes) -> str:
+    """In lower case; the names that clients really use are kept."""
+    key = name.decode("latin-1").lower()
+    if len(_NAMES) < NAMES_MAX and len(name) <= NAME_BYTES_KEPT:
+        _NAMES[name] = key
+    return key
 
 
 class _TooMuchError(Exception):

@@ -40,6 +40,11 @@ def _default_data_dir() -> Path:
     return Path(state).expanduser() / "lampyr"
 
 
+def _default_runtimes_dir() -> Path:
+    shared = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(shared).expanduser() / "lampyr" / "runtimes"
+
+
 def _setting(default: Any, help_text: str) -> Any:
     return field(default=default, metadata={"help": help_text})
 
@@ -54,6 +59,13 @@ class Settings:
     data_dir: Path = field(
         default_factory=_default_data_dir,
         metadata={"help": "Directory with everything that survives a restart."},
+    )
+    runtimes_dir: Path = field(
+        default_factory=_default_runtimes_dir,
+        metadata={
+            "help": "Directory of installed runtimes. Several Lampyrs of one user share it; it can "
+            "be removed, and is made again."
+        },
     )
     log_level: str = _setting("warning", "How much Lampyr says about itself, on standard error.")
     region: str = _setting("us-east-1", "AWS Region of calls whose signature names none.")

@@ -95,7 +95,7 @@ async def test_the_tail_holds_this_invocation_and_no_other(pipes: Pipes) -> None
     assert [line.split()[0] for line in tail] == ["START", "second", "END", "REPORT"]
 
 
-async def test_a_timeout_is_told_between_the_last_line_and_END(pipes: Pipes) -> None:
+async def test_a_timeout_is_told_between_the_last_line_and_end(pipes: Pipes) -> None:
     pipes.journal.begin(an_invocation())
     pipes.write(b"half a line")
     finish(pipes, failure=outcomes.timed_out(ID, 3.0))

@@ -6,7 +6,7 @@ else is Lampyr's own mistake, is logged with its traceback and answered without 
 
 import asyncio
 import logging
-import os
+import random
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
@@ -16,7 +16,7 @@ from lampyr.api.call import Call, Services
 from lampyr.api.operations import Handler, handlers
 from lampyr.api.origins import Origins
 from lampyr.api.parser import Parse, compile_parser
-from lampyr.api.router import Router, parse_query
+from lampyr.api.router import Match, Router, parse_query
 from lampyr.api.serializer import ErrorSerializer, Serialize, compile_serializer
 from lampyr.api.spec import Operation, ServiceModel, service_model
 from lampyr.api.validator import Validate, compile_validator
@@ -56,6 +56,12 @@ _WIRE_NAMES: Final[Mapping[str, str]] = {"Invoke": "InvokeFunction"}
 """What AWS calls an operation in this one message, where it differs from the model."""
 
 
+MATCHES_MAX: Final = 4_096
+_UUID_MASK: Final = ~(0xF << 76 | 0x3 << 62)
+_UUID_4: Final = 0x4 << 76 | 0x2 << 62
+"""Version and variant of a random UUID (RFC 9562, section 5.4)."""
+
+
 class Tables(NamedTuple):
     """One operation, compiled."""
 
@@ -93,6 +99,7 @@ class LambdaApi:
         self._error = ErrorSerializer(self._model)
         self._new_id = new_id or random_id
         self._tables: dict[str, Tables] = {}
+        self._matches: dict[tuple[str, str], Match] = {}
         # The others are compiled when they are first called; this one should not be slower then.
         self._compile(self._model.operations["Invoke"])
 
@@ -142,7 +149,7 @@ class LambdaApi:
         )
         if path.startswith(local.PREFIXES):
             return await local.serve(call, request)
-        found = self._router.match(request.method, path, parse_query(query) if query else {})
+        found = self._match(request.method, path, query)
         if found is None:
             raise UnknownOperationException(self._unknown(request.method, path))
         operation, labels = found
@@ -169,8 +176,23 @@ class LambdaApi:
         )
         return tables
 
+    def _match(self, method: str, path: str, query: str) -> Match | None:
+        """What the router says; for a path without a query it is asked once."""
+        if query:
+            return self._router.match(method, path, parse_query(query))
+        known = self._matches.get((method, path))
+        if known is None:
+            known = self._router.match(method, path, {})
+            if known is None:
+                return None
+            if len(self._matches) >= MATCHES_MAX:
+                self._matches.clear()
+            self._matches[method, path] = known
+        # The labels become the operation's input, which is the caller's to change.
+        return known[0], dict(known[1])
+
     def _operation_of(self, method: str, path: str) -> Operation | None:
-        found = self._router.match(method, path, {})
+        found = self._match(method, path, "")
         return None if found is None else found[0]
 
     def _unknown(self, method: str, path: str) -> str:
@@ -181,10 +203,9 @@ class LambdaApi:
 
 
 def random_id() -> str:
-    """A version 4 UUID; three times faster than `uuid.uuid4`."""
-    text = os.urandom(16).hex()
-    variant = "89ab"[int(text[16], 16) & 3]
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
+    """A version 4 UUID, ten times faster than `uuid.uuid4`; it names, and keeps no secret."""
+    text = f"{random.getrandbits(128) & _UUID_MASK | _UUID_4:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _reads_json(model: ServiceModel, operation: Operation) -> bool:

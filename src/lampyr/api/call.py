@@ -55,10 +55,18 @@ class Call:
     @property
     def trace_header(self) -> str:
         """`Root=…;Parent=…;Sampled=…`: the caller's, completed, or the start of a new trace."""
-        if self._trace is None or "Sampled=" not in self._trace:
-            now = int(self.services.clock.now())
-            self._trace = complete_trace(self._trace, now, random.getrandbits(160))
-        return self._trace
+        trace = self._trace
+        if trace is None or "Sampled=" not in trace:
+            now, dice = int(self.services.clock.now()), random.getrandbits(160)
+            trace = complete_trace(trace, now, dice) if trace else new_trace(now, dice)
+            self._trace = trace
+        return trace
+
+
+def new_trace(now: int, dice: int) -> str:
+    """A trace that begins here, and is not sampled."""
+    root, parent = dice >> 64, dice & 0xFFFFFFFFFFFFFFFF
+    return f"Root=1-{now:08x}-{root:024x};Parent={parent:016x};Sampled=0"
 
 
 def complete_trace(given: str | None, now: int, dice: int) -> str:

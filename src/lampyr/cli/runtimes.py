@@ -74,7 +74,7 @@ def catalog_of(data_dir: str | None) -> "RuntimeCatalog":
 
     file = choices.config_file(None, os.environ, Path.cwd())
     settings = choices.load({"data_dir": data_dir}, os.environ, file)
-    return RuntimeCatalog(settings.data_dir, os.environ)
+    return RuntimeCatalog(settings.runtimes_dir, os.environ)
 
 
 def known_names() -> list[str]:

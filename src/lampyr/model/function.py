@@ -91,7 +91,7 @@ class Function:
     last_version: int = 0
     """The highest version number ever given out; those of deleted versions do not return."""
     published_from: FunctionVersion | None = None
-    """What `$LATEST` was when `last_version` was published: unchanged, it is not published twice."""
+    """What `$LATEST` was when `last_version` was published: it is not published twice."""
     tags: Mapping[str, str] = field(default_factory=dict)
     created: float
     """Seconds since the epoch."""

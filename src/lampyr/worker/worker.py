@@ -34,6 +34,8 @@ class Runtimes(Protocol):
 
     def find(self, name: str) -> Runtime: ...
 
+    def prepare(self, name: str) -> None: ...
+
 
 @dataclass(slots=True, kw_only=True)
 class _Running:
@@ -135,7 +137,15 @@ class Worker:
         if found is None:
             # The first time an interpreter is started to ask it for its version.
             found = self._runtimes[name] = await asyncio.to_thread(self._parts.runtimes.find, name)
+            # Takes seconds, once for each interpreter; functions work meanwhile.
+            self._tasks.start(self._complete(name), f"preparation of {name}")
         return found
+
+    async def _complete(self, name: str) -> None:
+        try:
+            await asyncio.to_thread(self._parts.runtimes.prepare, name)
+        except RuntimeMissingError as error:  # It works without, only slower.
+            log.info("runtime is not fully compiled: %s", error)
 
     async def _code(self, version: FunctionVersion, runtime: Runtime) -> Path:
         sha256 = base64.b64decode(version.code_sha256).hex()
@@ -155,7 +165,9 @@ class Worker:
         launch = Launch(runtime=runtime, credentials=credentials, log_stream=stream)
         spec = SandboxSpec(
             environment_id=environment_id,
-            argv=runtime.command(memory_mb=version.memory_mb, task=task_directory),
+            argv=runtime.command(
+                memory_mb=version.memory_mb, task=task_directory, configured=version.environment
+            ),
             variables=variables(version, launch),
             mounts={**runtime.mounts, "/var/task": str(task_directory)},
             memory_mb=version.memory_mb,

@@ -26,7 +26,7 @@ BASE = Path(sys.base_prefix) / "bin" / THIS_NAME
 
 
 def _catalog(tmp_path: Path, environ: Mapping[str, str] | None = None) -> RuntimeCatalog:
-    return RuntimeCatalog(tmp_path / "data", environ or {}, home=tmp_path / "home")
+    return RuntimeCatalog(tmp_path / "data" / "runtimes", environ or {}, home=tmp_path / "home")
 
 
 def _program(path: Path, text: str) -> Path:

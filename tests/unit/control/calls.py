@@ -32,7 +32,7 @@ def creating(name: str = "hello", package: bytes | None = None, **more: object) 
 
 
 def refer(name: str = "hello", qualifier: str | None = None) -> FunctionReference:
-    return FunctionReference(key=a_key(name), qualifier=qualifier)
+    return FunctionReference.of(a_key(name), qualifier)
 
 
 async def create(control: Control, name: str = "hello", **more: object) -> FunctionVersion:

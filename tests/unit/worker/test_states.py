@@ -27,7 +27,7 @@ def test_every_living_state_can_fault_and_be_shut_down(state: State, event: Even
     assert step(state, event) is State.SHUTDOWN
 
 
-@pytest.mark.parametrize("state", OVER)
+@pytest.mark.parametrize("state", sorted(OVER))
 def test_what_is_over_takes_no_work_any_more(state: State) -> None:
     assert _reachable(state) <= OVER
     with pytest.raises(IllegalTransitionError, match="invoke is not possible"):

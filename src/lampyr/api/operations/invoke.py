@@ -74,7 +74,7 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
 async def _check_json(payload: bytes) -> None:
     try:
         if len(payload) < LARGE_JSON_BYTES:
-            json.loads(payload)
+            json.loads(payload.decode())
         else:
             await asyncio.to_thread(json.loads, payload)
     except (ValueError, RecursionError) as error:

@@ -46,7 +46,8 @@ class NetworkSlot:
 
 
 class Network(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     async def open(self) -> None:
         """Start helpers, begin to fill the pool; raise `NetworkError` when the host cannot."""

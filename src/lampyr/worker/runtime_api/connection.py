@@ -28,6 +28,9 @@ INVOCATION: Final = f"{PREFIX}invocation/"
 BODY_BYTES_MAX: Final = 6 * MIB + 64 * 1024
 """A response over the limit is told apart by its length, so a little more is read."""
 
+HEADER_BYTES_MAX: Final = MIB + 64 * 1024
+"""AWS's own client sends the cause of an error, of up to 1 MB, in a header."""
+
 _JSON: Final = (("content-type", "application/json"),)
 _ACCEPTED: Final = encode(Response(202, _JSON, b'{"status":"OK"}\n'))
 _ERROR_TYPE_BYTES_MAX: Final = 256
@@ -39,6 +42,8 @@ def _error(status: int, error_type: str, message: str) -> bytes:
 
 
 class RuntimeConnection(Connection):
+    header_bytes_max = HEADER_BYTES_MAX
+
     def __init__(
         self,
         environment: ExecutionEnvironment,

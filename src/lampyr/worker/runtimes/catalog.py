@@ -32,10 +32,11 @@ class RuntimeCatalog:
     """
 
     def __init__(
-        self, data_dir: Path, environ: Mapping[str, str], home: Path | None = None
+        self, directory: Path, environ: Mapping[str, str], home: Path | None = None
     ) -> None:
+        """`directory` is where runtimes are installed and put together; several may share it."""
         self._places = Places(
-            runtimes=data_dir / "runtimes",
+            runtimes=directory,
             home=home or Path(environ.get("HOME") or "/nonexistent"),
             environ=environ,
         )
@@ -67,6 +68,10 @@ class RuntimeCatalog:
         self.find(name)
         if wanted.language is Language.PYTHON:
             self._python.compile_sdk(self._interpreter(wanted))
+
+    def close(self) -> None:
+        """End what `prepare` still does in other threads; from any thread."""
+        self._python.close()
 
     def statuses(self) -> list[RuntimeStatus]:
         """Every runtime that Lampyr knows, for `lampyr runtimes` and `lampyr doctor`. Blocks."""

@@ -17,11 +17,21 @@ def make_directory(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time; the kernel lets go of the lock when its holder dies."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """One process at a time; the kernel lets go of the lock when its holder dies.
+
+    Yields whether it is ours: always, unless it is not waited for.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield _lock(descriptor, wait=wait)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True

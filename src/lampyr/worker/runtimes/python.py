@@ -6,6 +6,7 @@ place, and the AWS SDK, which AWS's Python runtimes have too.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -44,6 +45,14 @@ class PythonRuntimes:
     def __init__(self, runtimes: Path) -> None:
         self._root = runtimes / "python"
         self._empty = runtimes / "empty"
+        self._compilers: set[subprocess.Popen[bytes]] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """End what compiles: who waits for it in a thread gets `RuntimeMissingError`."""
+        self._closed = True
+        for process in tuple(self._compilers):
+            process.kill()
 
     def runtime(self, name: str, interpreter: Interpreter) -> Runtime:
         """Blocks: for 0.3 s the first time a release line is used, and a moment after that."""
@@ -62,8 +71,11 @@ class PythonRuntimes:
         )
 
     def compile_sdk(self, interpreter: Interpreter) -> None:
-        """Bytecode of the AWS SDK: seconds, once; without it a first `import boto3` is slow."""
-        self._compiled(self._assembled(), interpreter, "sdk")
+        """Bytecode of the AWS SDK: seconds, once; without it a first `import boto3` is slow.
+
+        Returns at once when another process is at it.
+        """
+        self._compiled(self._assembled(), interpreter, "sdk", wait=False)
 
     def _assembled(self) -> Path:
         make_directory(self._root)
@@ -78,16 +90,44 @@ class PythonRuntimes:
                 draft.rename(tree)
         return tree
 
-    def _compiled(self, tree: Path, interpreter: Interpreter, part: str) -> None:
+    def _compiled(
+        self, tree: Path, interpreter: Interpreter, part: str, *, wait: bool = True
+    ) -> None:
         short = interpreter.version.rpartition(".")[0]
         marker = self._root / f"{tree.name}.{part}-{short}"
         if marker.exists():
             return
-        with locked(self._root / f"{part}-{short}.lock"):
-            if not marker.exists():
+        with locked(self._root / f"{part}-{short}.lock", wait=wait) as ours:
+            if ours and not marker.exists():
                 tops = [str(tree / top) for top in sorted(_tops(tree, part))]
-                _run_compiler(interpreter, [str(tree), *tops])
+                self._run_compiler(interpreter, [str(tree), *tops])
                 marker.touch()
+
+    def _run_compiler(self, interpreter: Interpreter, arguments: list[str]) -> None:
+        if self._closed:
+            raise RuntimeMissingError("Lampyr is stopping")
+        try:
+            process = subprocess.Popen(
+                ["nice", interpreter.executable, "-I", "-S", "-c", _COMPILE, *arguments],
+                env={"PATH": os.defpath},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                umask=0o022,
+            )
+        except OSError as error:
+            raise _not_compiled(interpreter, str(error)) from error
+        self._compilers.add(process)
+        try:
+            code = process.wait(_COMPILE_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise _not_compiled(interpreter, "it took too long") from error
+        finally:
+            self._compilers.discard(process)
+            process.kill()
+            process.wait()
+        if code != 0:
+            raise _not_compiled(interpreter, f"exit code {code}")
 
 
 def _fingerprint() -> str:
@@ -153,19 +193,9 @@ def _tops(tree: Path, part: str) -> set[str]:
     return names - client - {"__pycache__"}
 
 
-def _run_compiler(interpreter: Interpreter, arguments: list[str]) -> None:
-    try:
-        subprocess.run(
-            [interpreter.executable, "-I", "-S", "-c", _COMPILE, *arguments],
-            env={},
-            capture_output=True,
-            timeout=_COMPILE_SECONDS,
-            umask=0o022,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        message = f"{interpreter.executable} could not compile the runtime client: {error}"
-        raise RuntimeMissingError(message) from error
+def _not_compiled(interpreter: Interpreter, why: str) -> RuntimeMissingError:
+    message = f"{interpreter.executable} could not compile the runtime client: {why}"
+    return RuntimeMissingError(message)
 
 
 def _host_packages(prefix: Path, short: str) -> Iterator[str]:
