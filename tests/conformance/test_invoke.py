@@ -181,6 +181,8 @@ def test_errors_of_a_function_have_the_shape_of_aws(
             assert answer.payload["errorType"] == error_type
             assert answer.payload["errorMessage"] == message
             assert "stackTrace" in answer.payload
+            words = [line.split()[0] for line in answer.log.splitlines() if line]
+            assert (words[0], words[-2], words[-1]) == ("START", "END", "REPORT")
 
 
 @pytest.mark.recorded("lambda:TestLambdaErrors::test_lambda_handler_exit")

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from lampyr.model.function import FunctionVersion, Reason
+from lampyr.model.invocation import Invocation
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.outcomes import Failure
 
@@ -21,11 +22,12 @@ class Cluster(Protocol):
         tenant_id: str | None,
         *,
         init_seconds: float,
-        again: bool = False,
+        within: Invocation | None = None,
     ) -> ExecutionEnvironment | Failure:
         """A ready environment on whichever worker has the room, or how its Init failed.
 
-        `again` says that it is the second Init of one invocation. Raises `SandboxError`.
+        `within` is the invocation inside which a second Init takes place, after the first failed.
+        Raises `SandboxError`.
         """
         ...
 

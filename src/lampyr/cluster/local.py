@@ -1,6 +1,7 @@
 """A cluster of one: the worker lives in this process."""
 
 from lampyr.model.function import FunctionVersion, Reason
+from lampyr.model.invocation import Invocation
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.worker import Worker
@@ -19,9 +20,11 @@ class LocalCluster:
         tenant_id: str | None,
         *,
         init_seconds: float,
-        again: bool = False,
+        within: Invocation | None = None,
     ) -> ExecutionEnvironment | Failure:
-        return await self._worker.start(version, tenant_id, init_seconds=init_seconds, again=again)
+        return await self._worker.start(
+            version, tenant_id, init_seconds=init_seconds, within=within
+        )
 
     async def stop(self, environment: ExecutionEnvironment) -> None:
         await self._worker.stop(environment)

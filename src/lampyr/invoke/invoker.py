@@ -57,7 +57,7 @@ class Invoker:
             started = self._clock.monotonic()
             if isinstance(got, Failure):
                 timeout = float(version.timeout_seconds)
-                second = await self._pool.again(version, invocation.tenant_id, timeout)
+                second = await self._pool.again(version, invocation, timeout)
                 got = got if second is None else second
         except SandboxError as error:
             log.exception("environment did not start", extra={"function": version.key.name})
@@ -74,5 +74,8 @@ def _init_failed(
 ) -> InvokeResult:
     told = outcomes.of_invocation(failure, invocation.request_id)
     return InvokeResult(
-        executed_version=version.version, payload=told.payload, function_error="Unhandled"
+        executed_version=version.version,
+        payload=told.payload,
+        function_error="Unhandled",
+        log_tail=told.log_tail,
     )

@@ -23,6 +23,7 @@ from lampyr.errors import TooManyRequestsException
 from lampyr.invoke.group import Group, GroupKey, Waiter
 from lampyr.invoke.rules import surplus
 from lampyr.model.function import FunctionVersion
+from lampyr.model.invocation import Invocation
 from lampyr.tasks import Tasks
 from lampyr.worker import outcomes
 from lampyr.worker.environment import ExecutionEnvironment
@@ -98,18 +99,21 @@ class EnvironmentPool:
                 return ready
 
     async def again(
-        self, version: FunctionVersion, tenant_id: str | None, seconds: float
+        self, version: FunctionVersion, invocation: Invocation, seconds: float
     ) -> ExecutionEnvironment | Failure | None:
         """A second Init, for the caller whose first one failed, within `seconds`.
 
         None when others have taken the room of the first.
         """
+        tenant_id = invocation.tenant_id
         if not self._has_room():
             return None
         self._starting += 1
         made: ExecutionEnvironment | Failure
         try:
-            made = await self._cluster.start(version, tenant_id, init_seconds=seconds, again=True)
+            made = await self._cluster.start(
+                version, tenant_id, init_seconds=seconds, within=invocation
+            )
         except BaseException:
             self._starting -= 1
             self._feed()

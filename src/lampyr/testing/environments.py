@@ -149,9 +149,9 @@ class FakeCluster:
         tenant_id: str | None,
         *,
         init_seconds: float,
-        again: bool = False,
+        within: Invocation | None = None,
     ) -> ExecutionEnvironment | Failure:
-        self.starts.append({"init_seconds": init_seconds, "again": again, "tenant_id": tenant_id})
+        self.starts.append({"init_seconds": init_seconds, "again": within is not None, "tenant_id": tenant_id})
         if self.gate is not None:
             await self.gate.wait()
         if self.failures:
@@ -178,6 +178,7 @@ def an_environment(
     *,
     environment_id: str = "e1",
     tenant_id: str | None = None,
+    within: Invocation | None = None,
 ) -> ExecutionEnvironment:
     """In state INIT; its runtime has yet to ask for work."""
     return ExecutionEnvironment(
@@ -188,6 +189,7 @@ def an_environment(
         journal=cast("Journal", FakeJournal()),
         clock=clock,
         limits=DEFAULT_LIMITS,
+        within=within,
     )
 
 

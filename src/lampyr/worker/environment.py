@@ -10,6 +10,7 @@ the one place that writes `state`.
 """
 
 import asyncio
+from dataclasses import replace
 from typing import Final, Protocol
 
 from lampyr.clock import Clock
@@ -72,7 +73,7 @@ class ExecutionEnvironment:
         journal: Journal,
         clock: Clock,
         limits: Limits,
-        again: bool = False,
+        within: Invocation | None = None,
     ) -> None:
         self.id = environment_id
         self.version = version
@@ -82,8 +83,8 @@ class ExecutionEnvironment:
         self.frozen = False
         self.sandbox = sandbox
         self.journal = journal
-        self._again = again
-        """This is a second Init, inside an invocation, after one that failed."""
+        self._within = within
+        """The invocation inside which this Init takes place, after a first one that failed."""
         self._clock = clock
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -98,6 +99,8 @@ class ExecutionEnvironment:
         self._memory_peak = 0
         self._memory_sampled = 0.0
         self.advance(Event.START)
+        if within is not None:
+            journal.begin(within)
 
     # From above ------------------------------------------------------------------------
 
@@ -126,7 +129,8 @@ class ExecutionEnvironment:
         self._invocation, self._started, self._deadline = invocation, started, deadline
         result: asyncio.Future[InvokeResult] = self._loop.create_future()
         self._result = result
-        self.journal.begin(invocation)
+        if invocation is not self._within:
+            self.journal.begin(invocation)
         now = self._clock.monotonic()
         peer.deliver(invocation, int((self._clock.now() + deadline - now) * 1000))
         if self._timer is None:
@@ -245,13 +249,24 @@ class ExecutionEnvironment:
             self._timer.cancel()
         if before is State.INIT:
             seconds = self._clock.monotonic() - self._created
-            self.journal.init_failed(seconds, failure, again=self._again)
+            failure = self._init_failed(seconds, failure)
         if before is State.INVOKE and self._invocation is not None:
             self._finish(failure)
         if not self._init.done():
             self._init.set_result(failure)
         if self.owner is not None:
             self.owner.over(self)
+
+    def _init_failed(self, seconds: float, failure: Failure) -> Failure:
+        """Log it; where the Init was inside an invocation, that has come to its end with it."""
+        within = self._within
+        self.journal.init_failed(seconds, failure, again=within is not None)
+        if within is None:
+            return failure
+        tail = self.journal.finish(
+            within, seconds=seconds, memory_bytes=self._memory_peak, failure=failure
+        )
+        return replace(failure, log_tail=tail)
 
     def _shut_down(self) -> None:
         result, self._result = self._result, None

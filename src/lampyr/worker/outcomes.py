@@ -24,6 +24,8 @@ class Failure:
     status: str = "error"
     log_text: str = ""
     """What the function's log is told; empty where the runtime has told it already."""
+    log_tail: bytes = b""
+    """Of an Init inside an invocation whose caller asked for it."""
 
 
 def _failure(error_type: str, message: str) -> Failure:

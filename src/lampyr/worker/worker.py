@@ -11,6 +11,7 @@ from typing import Protocol
 from lampyr.clock import Clock
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion, Reason
+from lampyr.model.invocation import Invocation
 from lampyr.observe.base import LogGroup, LogStore
 from lampyr.tasks import Tasks
 from lampyr.worker import outcomes
@@ -86,15 +87,15 @@ class Worker:
         tenant_id: str | None,
         *,
         init_seconds: float,
-        again: bool = False,
+        within: Invocation | None = None,
     ) -> ExecutionEnvironment | Failure:
         """A ready environment, or how its Init failed (`Failure` is the function's, not ours).
 
-        `again` tells the log that this is a second Init, inside an invocation. Raises
+        `within` is the invocation inside which this, a second Init, takes place. Raises
         `SandboxError` when the host cannot.
         """
         try:
-            running = await self._launch(version, tenant_id, again=again)
+            running = await self._launch(version, tenant_id, within=within)
         except InvalidEntrypointError as error:
             return outcomes.invalid_entrypoint("", error.error_type, str(error))
         except (RuntimeMissingError, CodeMissingError) as error:
@@ -152,7 +153,7 @@ class Worker:
         return await self._parts.code.directory(sha256, runtime)
 
     async def _launch(
-        self, version: FunctionVersion, tenant_id: str | None, *, again: bool
+        self, version: FunctionVersion, tenant_id: str | None, *, within: Invocation | None
     ) -> _Running:
         parts = self._parts
         runtime = await self._runtime(version)
@@ -186,7 +187,7 @@ class Worker:
             journal=self._journal(version, runtime, stream, sandbox),
             clock=parts.clock,
             limits=parts.limits,
-            again=again,
+            within=within,
         )
         return await self._connect(environment, sandbox, credentials.access_key_id)
 

@@ -272,3 +272,33 @@ async def test_a_runtime_that_connects_anew_gets_the_invocation() -> None:
     environment.next(fresh)
     assert (await run(environment, clock, b"7")).payload == b"7"
     assert not lost.got
+
+
+async def test_a_second_init_that_fails_ends_the_invocation_it_was_inside_of() -> None:
+    clock = ManualClock()
+    invocation = an_invocation(wants_log_tail=True)
+    environment = an_environment(a_version(), clock, within=invocation)
+    waiting = asyncio.ensure_future(environment.initialized(3))
+    await asyncio.sleep(0)
+    environment.exited(Exit(code=1))
+    failure = await waiting
+    assert failure is not None
+    assert failure.log_tail == b"tail"
+    journal: Any = environment.journal
+    assert journal.lines == [
+        f"begin {ID}",
+        "drain",
+        "init failed Runtime.ExitError again=True",
+        f"finish {ID}",
+    ]
+
+
+async def test_an_invocation_begins_once_in_the_log_when_a_second_init_went_well() -> None:
+    clock = ManualClock()
+    invocation = an_invocation()
+    environment = an_environment(a_version(), clock, within=invocation)
+    environment.next(EchoRuntime(environment))
+    now = clock.monotonic()
+    await environment.invoke(invocation, started=now, deadline=now + 3)
+    journal: Any = environment.journal
+    assert journal.lines == [f"begin {ID}", "init done 0.0", f"finish {ID}"]

@@ -16,6 +16,7 @@ from typing import Any, Final
 from lampyr.tasks import Tasks
 from lampyr.worker.sandbox import packets
 from lampyr.worker.sandbox.base import SandboxError
+from lampyr.worker.sandbox.isolated import SandboxDiedError
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +27,6 @@ from spawner.main import main
 main(int(sys.argv[2]))
 """
 _READY_SECONDS: Final = 10.0
-
-
-class SpawnerGoneError(SandboxError):
-    """The spawner died, and every sandbox with it; the next start makes a new one."""
 
 
 class Spawner:
@@ -90,9 +87,9 @@ class Spawner:
     async def start(
         self, name: str, message: Mapping[str, Any], descriptors: Sequence[int]
     ) -> tuple[int, int]:
-        """Process number and pidfd of the new sandbox; raise `SpawnerGoneError`."""
+        """Process number and pidfd of the new sandbox; raise `SandboxDiedError`."""
         if self._socket is None:
-            raise SpawnerGoneError("the spawner is gone")
+            raise SandboxDiedError("the spawner is gone")
         future = asyncio.get_running_loop().create_future()
         self._started[name] = future
         # Duplicates, as the caller may close its own before these are sent.
@@ -152,7 +149,7 @@ class Spawner:
         self._unsent.clear()
         for future in self._started.values():
             if not future.done():
-                future.set_exception(SpawnerGoneError("the spawner died"))
+                future.set_exception(SandboxDiedError("the spawner died"))
                 future.exception()  # Whoever waits is told; when nobody does, that is no bug.
         self._started.clear()
 

@@ -23,6 +23,10 @@ _INSTANCES: Final = 0x800
 _DATA_HEADROOM: Final = 1024 * MIB
 
 
+class SandboxDiedError(SandboxError):
+    """Something killed the sandbox, or what launches it, before the function ran."""
+
+
 class IsolatedSandbox:
     """A running sandbox; see `Sandbox`."""
 
@@ -48,6 +52,8 @@ class IsolatedSandbox:
         self.endpoint_address: str | None = None
         self.output = -1
         self.telemetry = -1
+        self.launcher: object = None
+        """What has been asked to start it, and whose death is its own."""
         self.first_pid = 0
         self.pidfd = -1
         self.out_of_memory = False
@@ -227,6 +233,14 @@ class IsolatedDriver:
         return result
 
     async def _start(self, spec: SandboxSpec) -> IsolatedSandbox | SandboxError:
+        result = await self._attempt(spec)
+        if isinstance(result, SandboxDiedError) and not self._closed:
+            # Its launcher was killed under it, or it was: that is not the function's fault.
+            self._names.add(spec.environment_id)
+            result = await self._attempt(spec)
+        return result
+
+    async def _attempt(self, spec: SandboxSpec) -> IsolatedSandbox | SandboxError:
         try:
             slot = await self._network.take()
         except BaseException as error:
@@ -342,7 +356,7 @@ async def executed(report: socket.socket) -> None:
 
 def _failure(data: bytes) -> SandboxError:
     if not data:
-        return SandboxError("the sandbox died before it could say why")
+        return SandboxDiedError("the sandbox died before it could say why")
     return SandboxError(f"could not start a sandbox: {json.loads(data)['error']}")
 
 

@@ -114,10 +114,11 @@ class NamespacesDriver(IsolatedDriver):
     async def _bury_spawner(self, spawner: Spawner) -> None:
         """Kill and remove what it has left."""
         await spawner.wait()
-        for sandbox in list(self._sandboxes.values()):
+        its = {name: s for name, s in self._sandboxes.items() if s.launcher is spawner}
+        for sandbox in its.values():
             sandbox.kill()
         await asyncio.to_thread(self._instance.clean_sandboxes, self._cgroups)
-        for name, sandbox in list(self._sandboxes.items()):
+        for name, sandbox in its.items():
             if sandbox.pidfd >= 0:
                 await packets.readable(sandbox.pidfd)  # It is, once the process is gone.
             self._on_exit(name, signal.SIGKILL, False)
@@ -132,6 +133,7 @@ class NamespacesDriver(IsolatedDriver):
                 if slot.namespace is not None:
                     descriptors.append(slot.namespace)
                 spawner = await self._live_spawner()
+                sandbox.launcher = spawner
                 name = sandbox.spec.environment_id
                 sandbox.born(*await spawner.start(name, message, descriptors))
             if slot.namespace is None:

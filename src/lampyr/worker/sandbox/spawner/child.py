@@ -52,6 +52,8 @@ class Inherited:
         """The file of the `init` program."""
         self.rules = rules
         """The seccomp filter."""
+        self.server: int | None = None
+        """The spawner's socket: the server takes it for dead when nobody else holds it."""
         self.status = -1
         """Where `init` writes how the function ended."""
         self.oom: int | None = None
@@ -79,6 +81,9 @@ class Child:
     def run(self) -> None:
         """Never returns."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        if self._inherited.server is not None:
+            os.close(self._inherited.server)
+        die_with_parent(signal.SIGKILL)
         try:
             self._set_up()
             self._become()
@@ -124,7 +129,7 @@ class Child:
             map_ids(start.uid, start.gid)
         drop_capabilities()
         set_no_new_privileges()
-        # Undone by each change of credentials, so it comes after the last one.
+        # Undone by each change of credentials, so once more after the last one.
         die_with_parent(signal.SIGKILL)
         if not self._alive():
             raise OSError("the spawner is gone")

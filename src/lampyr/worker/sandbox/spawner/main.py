@@ -65,6 +65,7 @@ class Spawner:
         self._config = config
         self._cgroups = described(config.cgroups)
         self._inherited = Inherited(os.pidfd_open(os.getpid()), init.descriptor(), seccomp.build())
+        self._inherited.server = server.fileno()
         self._running: dict[int, Running] = {}
         self._watched: dict[int, Running] = {}
         self._emptied: list[tuple[Running, int]] = []
