@@ -4,6 +4,8 @@ Run as a program it is that other process: calls come as lines of JSON, answers 
 Only the standard library and Lampyr are needed, as that user may have no more.
 """
 
+# ruff: noqa: PTH208
+
 import asyncio
 import contextlib
 import json

@@ -1,5 +1,7 @@
 """What every sandbox promises, over every driver; isolation over those that isolate."""
 
+# ruff: noqa: PTH208, E501
+
 import asyncio
 import os
 import shutil

@@ -154,14 +154,28 @@ class Cgroups:
 
     def remove_all(self) -> None:
         """Kill and remove all that this instance has made, and its own directories."""
-        for name in self.names():
-            self.kill(name)
-            until = time.monotonic() + _KILL_SECONDS
-            while not self.remove(name) and time.monotonic() < until:
-                time.sleep(0.001)
+        until = time.monotonic() + _KILL_SECONDS
+        while not self._remove_tops():
+            for name in self.names():
+                self.kill(name)
+                self.remove(name)
+            if time.monotonic() > until:
+                raise OSError(errno.EBUSY, f"cannot remove the control groups {self.tops()}")
+            time.sleep(0.001)
+
+    def _remove_tops(self) -> bool:
+        """Whether they are gone; a sandbox that was just being made may still add to them."""
+        removed = True
         for top in self.tops():
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 os.rmdir(top)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                if error.errno not in {errno.EBUSY, errno.ENOTEMPTY}:
+                    raise
+                removed = False
+        return removed
 
 
 class CgroupsV1(Cgroups):
