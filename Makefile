@@ -41,7 +41,7 @@ lock:  ## write the locks again; newer versions with ARGS=--upgrade
 	@$(BIN)/python tools/lock.py $(ARGS)
 
 bench: install  ## measure, beside rivals; writes bench/RESULTS.md
-	@$(BIN)/python bench/run.py $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 clean:  ## remove .venv and caches
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

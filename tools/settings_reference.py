@@ -8,6 +8,10 @@ from typing import Any, Final
 from lampyr.settings import BOUNDS, CHOICES, Settings
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "docs" / "reference" / "settings.md"
+HOME_DEFAULTS: Final = {
+    "data_dir": "~/.local/state/lampyr",
+    "runtimes_dir": "~/.local/share/lampyr/runtimes",
+}
 HEAD: Final = """\
 # Settings
 
@@ -42,8 +46,8 @@ def reference() -> str:
 
 def _row(item: Field[Any]) -> str:
     flag, variable = f"--{item.name.replace('_', '-')}", f"LAMPYR_{item.name.upper()}"
-    default = "`~/.local/state/lampyr`" if item.default is MISSING else f"`{item.default}`"
-    return f"| `{item.name}` | `{flag}` | `{variable}` | {default} | {_values(item)} |\n"
+    default = HOME_DEFAULTS[item.name] if item.default is MISSING else item.default
+    return f"| `{item.name}` | `{flag}` | `{variable}` | `{default}` | {_values(item)} |\n"
 
 
 def _values(item: Field[Any]) -> str:

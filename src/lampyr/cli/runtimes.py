@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @click.group(invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--data-dir", help="That of the server, when it is not the one in the settings.")
+@click.option("--runtimes-dir", help="That of the server, when it is not as in the settings.")
 @click.pass_context
-def runtimes(ctx: click.Context, as_json: bool, data_dir: str | None) -> None:
+def runtimes(ctx: click.Context, as_json: bool, runtimes_dir: str | None) -> None:
     """List the runtimes that functions can have, and where on this host they are.
 
     A runtime is here at its exact version or not at all. Nothing is installed unless asked for.
     """
-    ctx.obj = catalog = catalog_of(data_dir)
+    ctx.obj = catalog = catalog_of(runtimes_dir)
     if ctx.invoked_subcommand is not None:
         return
     statuses = catalog.statuses()
@@ -68,12 +68,12 @@ def install(catalog: "RuntimeCatalog", names: tuple[str, ...], as_json: bool) ->
             click.echo(f"{item['name']} is here: {item['version']}")
 
 
-def catalog_of(data_dir: str | None) -> "RuntimeCatalog":
+def catalog_of(runtimes_dir: str | None) -> "RuntimeCatalog":
     """The catalog that a Lampyr with these settings has."""
     from lampyr.worker.runtimes import RuntimeCatalog  # noqa: PLC0415 - not needed to start
 
     file = choices.config_file(None, os.environ, Path.cwd())
-    settings = choices.load({"data_dir": data_dir}, os.environ, file)
+    settings = choices.load({"runtimes_dir": runtimes_dir}, os.environ, file)
     return RuntimeCatalog(settings.runtimes_dir, os.environ)
 
 
