@@ -1,0 +1,154 @@
+"""The processes of a running Lampyr, told apart, and all that carries its name on this host."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lampyr.testing.leftovers import Held, left_of
+from lampyr.testing.server import LampyrServer
+
+SECONDS_MAX = 20.0
+"""Within this time what must come has come, on whatever machine."""
+
+
+def eventually(what: str, look: Callable[[], Any]) -> Any:
+    """The first answer of `look` that is not falsy."""
+    give_up = time.monotonic() + SECONDS_MAX
+    while not (found := look()):
+        assert time.monotonic() < give_up, f"never: {what}"
+        threading.Event().wait(0.002)
+    return found
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Of one running server, as it is now."""
+
+    server: int
+    spawner: int
+    keeper: int
+    inits: tuple[int, ...]
+    """The first process of each sandbox."""
+    functions: tuple[int, ...]
+    """What they run."""
+
+
+def anatomy(server: LampyrServer) -> Anatomy:
+    assert server.process is not None
+    top = server.process.pid
+    parts = {"spawner": 0, "keeper": 0}
+    for child in children(top):
+        text = command_line(child)
+        for name in parts:
+            if f"{name}." in text or f"{name}/" in text:
+                parts[name] = child
+    inits = tuple(children(parts["spawner"]))
+    functions = tuple(pid for init in inits for pid in children(init))
+    return Anatomy(top, parts["spawner"], parts["keeper"], inits, functions)
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):  # It ended just now.
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def kill(*pids: int) -> None:
+    """All of them stand still before the first dies: none sees another's end."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What a server held when it was looked at, and the names it gives to what it makes."""
+
+    held: Held
+    sandboxes: str
+    network: str
+    directory: Path
+    temporary: Path
+
+    def left(self, *, taken_over: bool = False) -> list[str]:
+        """What of it is still there; waits a little for the kernel.
+
+        `taken_over`: another server runs on the same data by now, with groups and mounts of its
+        own under the same names.
+        """
+        directory = self.temporary if taken_over else self.directory
+        found = left_of(self.held_alone(taken_over=taken_over), directory, self.temporary)
+        give_up = time.monotonic() + 2.0
+        while (named := list(self._named(taken_over))) and time.monotonic() < give_up:
+            threading.Event().wait(0.02)
+        return found + named
+
+    def held_alone(self, *, taken_over: bool) -> Held:
+        """Without the directory of groups that every server of these data has."""
+        if not taken_over:
+            return self.held
+        own = frozenset(path for path in self.held.cgroups if path.name != self._group)
+        return replace(self.held, cgroups=own)
+
+    def _named(self, taken_over: bool) -> Iterator[str]:
+        if not taken_over:
+            tops = Path("/sys/fs/cgroup").glob(f"*/{self._group}*")
+            yield from (f"cgroup {path}" for path in tops)
+        if not self.network:
+            return
+        if f"lampyr_{self.network}" in tables():
+            yield f"nft table of {self.network}"
+        devices = [path.name for path in Path("/sys/class/net").iterdir()]
+        yield from (f"device {name}" for name in devices if self.network in name)
+
+    @property
+    def _group(self) -> str:
+        return f"lampyr-{self.sandboxes}"
+
+
+def belongings(server: LampyrServer) -> Belongings:
+    state = server.data_dir / "run" / "instance.json"
+    keeper = command_line(anatomy(server).keeper).split()
+    network = next((word for word in keeper if len(word) == 8 and _is_hex(word)), "")
+    return Belongings(
+        held=server.held(),
+        sandboxes=json.loads(state.read_text())["id"],
+        network=network,
+        directory=server.directory,
+        temporary=server.temporary,
+    )
+
+
+def _is_hex(word: str) -> bool:
+    return all(letter in "0123456789abcdef" for letter in word)
+
+
+def tables() -> str:
+    listed = subprocess.run(("nft", "list", "tables"), capture_output=True, text=True, check=True)
+    return listed.stdout
+
+
+def cgroups_of_sandboxes(server: LampyrServer) -> set[str]:
+    """The groups that there are, one for each sandbox."""
+    name = json.loads((server.data_dir / "run" / "instance.json").read_text())["id"]
+    tops = Path("/sys/fs/cgroup").glob(f"*/lampyr-{name}")
+    return {path.name for top in tops for path in top.iterdir() if path.is_dir()}

@@ -1,0 +1,187 @@
+"""`kill -9` of what a running server stands on: it goes on, and whoever waited hears of it."""
+
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lampyr.testing.server import LampyrServer
+from tests.conformance.deployed import Answer, create, invoke, unique_name, value
+from tests.crash.anatomy import (
+    Anatomy,
+    anatomy,
+    belongings,
+    cgroups_of_sandboxes,
+    eventually,
+    kill,
+)
+from tests.crash.lives import Later
+
+pytestmark = [pytest.mark.root, pytest.mark.lampyr_only]
+
+SLEEPS = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return event"
+STARTS_SLOWLY = "import time\ntime.sleep(0.5)\ndef handler(event, context): return event"
+
+PARTS: dict[str, Callable[[Anatomy], tuple[int, ...]]] = {
+    "spawner": lambda now: (now.spawner,),
+    "keeper": lambda now: (now.keeper,),
+    "spawner and keeper": lambda now: (now.spawner, now.keeper),
+    "first process of the sandbox": lambda now: now.inits,
+    "function": lambda now: now.functions,
+}
+OF_A_SANDBOX = {name: PARTS[name] for name in PARTS if name != "keeper"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
+    """One for all: what is killed of it has to come back. At the end nothing may be left."""
+    server = LampyrServer(tmp_path_factory.mktemp("parts"))
+    server.start()
+    yield server
+    had = belongings(server)
+    server.stop()
+    assert had.left() == []
+
+
+@pytest.fixture(scope="module")
+def client(server: LampyrServer) -> Iterator[Any]:
+    client = server.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def fresh(client: Any) -> Iterator[Callable[..., str]]:
+    """Make functions that are deleted again, so that each test has the sandboxes to itself."""
+    names: list[str] = []
+
+    def make(code: str, **configuration: Any) -> str:
+        names.append(create(client, code, FunctionName=unique_name("parts"), **configuration))
+        return names[-1]
+
+    yield make
+    for name in names:
+        client.delete_function(FunctionName=name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_piles_up(server: LampyrServer, client: Any) -> Iterator[None]:
+    yield
+    eventually("every group of a dead sandbox is gone", lambda: alone(server))
+    eventually("the helpers are back", lambda: anatomy(server).spawner and anatomy(server).keeper)
+
+
+def alone(server: LampyrServer) -> bool:
+    """No more groups than sandboxes."""
+    return len(cgroups_of_sandboxes(server)) == len(anatomy(server).inits)
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS.keys())
+def test_an_idle_function_whose_ground_is_killed_answers_the_next_call(
+    server: LampyrServer, client: Any, fresh: Any, part: Callable[[Anatomy], tuple[int, ...]]
+) -> None:
+    name = fresh(SLEEPS)
+    value(client, name, 0)
+    now = anatomy(server)
+    assert len(now.functions) == 1
+    kill(*part(now))
+    for _ in range(3):
+        answer = invoke(client, name, 0)
+        if answer.error is None:
+            break
+        # It was called in the moment of its death.
+        assert answer.payload["errorType"] == "Runtime.ExitError"
+    assert answer.payload == 0
+    assert server.health()["status"] == "running"
+
+
+@pytest.mark.parametrize("part", OF_A_SANDBOX.values(), ids=OF_A_SANDBOX.keys())
+def test_the_caller_of_a_killed_invocation_hears_of_it_at_once(
+    server: LampyrServer, client: Any, fresh: Any, part: Callable[[Anatomy], tuple[int, ...]]
+) -> None:
+    name = fresh(SLEEPS, Timeout=60)
+    value(client, name, 0)
+    call = Later(lambda: invoke(client, name, 50))
+    threading.Event().wait(0.2)
+    kill(*part(anatomy(server)))
+    answer = call.result(10)
+    assert isinstance(answer, Answer), answer
+    assert answer.error == "Unhandled"
+    assert answer.payload["errorType"] == "Runtime.ExitError"
+    assert answer.payload["errorMessage"].endswith("Runtime exited with error: signal: killed")
+    assert value(client, name, 0) == 0
+
+
+def test_a_network_keeper_is_not_needed_by_what_runs(
+    server: LampyrServer, client: Any, fresh: Any
+) -> None:
+    name = fresh(SLEEPS, Timeout=60)
+    value(client, name, 0)
+    call = Later(lambda: value(client, name, 1))
+    kill(anatomy(server).keeper)
+    assert call.result() == 1
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS.keys())
+def test_cold_starts_in_progress_come_to_a_clear_end(
+    server: LampyrServer, client: Any, fresh: Any, part: Callable[[Anatomy], tuple[int, ...]]
+) -> None:
+    name = fresh(STARTS_SLOWLY, Timeout=60)
+    calls = [Later(lambda: invoke(client, name, 7)) for _ in range(6)]
+    eventually("one is being started", lambda: anatomy(server).functions)
+    kill(*part(anatomy(server)))
+    for call in calls:
+        check_clear(call.result(), 7)
+    assert value(client, name, 7) == 7
+
+
+def check_clear(answer: Any, expected: Any) -> str:
+    """An answer, the function's death, or the service's own error: one of them, and soon."""
+    if isinstance(answer, ClientError):
+        assert answer.response["Error"]["Code"] == "ServiceException", answer
+        return "refused"
+    assert isinstance(answer, Answer), answer
+    if answer.error is not None:
+        assert answer.payload["errorType"] == "Runtime.ExitError", answer.payload
+        return "killed"
+    assert answer.payload == expected
+    return "answered"
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_kills_in_any_order_under_load(
+    server: LampyrServer, client: Any, fresh: Any, seed: int
+) -> None:
+    dice = random.Random(seed)
+    names = [fresh(code, Timeout=20) for code in (SLEEPS, STARTS_SLOWLY, SLEEPS)]
+    over = threading.Event()
+    ends: Counter[str] = Counter()
+
+    def call(number: int) -> None:
+        own = random.Random(f"{seed} {number}")
+        while not over.is_set():
+            event = own.choice([0, 0, 0.05])
+            try:
+                answer: Any = invoke(client, own.choice(names), event)
+            except ClientError as error:
+                answer = error
+            ends[check_clear(answer, event)] += 1
+
+    callers = [Later(partial(call, number)) for number in range(4)]
+    for _ in range(12):
+        threading.Event().wait(0.05 + dice.random() * 0.3)
+        now = anatomy(server)
+        of_sandboxes = [(pid,) for pid in (*now.inits, *now.functions)]
+        rarely = [(now.spawner,), (now.keeper,), (now.spawner, now.keeper)]
+        kill(*dice.choice(of_sandboxes * 2 + rarely))
+    over.set()
+    for caller in callers:
+        assert caller.result() is None
+    assert ends["answered"] > 10
+    for name in names:
+        assert value(client, name, 0) == 0
