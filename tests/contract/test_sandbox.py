@@ -22,7 +22,8 @@ from tests.contract.sandboxes import Bench, LocalBench, RemoteBench, ordinary_py
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ISOLATING = ("namespaces", "namespaces as an ordinary user", "bubblewrap")
+AS_USER = " as an ordinary user"
+ISOLATING = ("namespaces", f"namespaces{AS_USER}", "bubblewrap", f"bubblewrap{AS_USER}")
 EVERY = (*ISOLATING, "process")
 isolating = pytest.mark.parametrize("bench", ISOLATING, indirect=True)
 every = pytest.mark.parametrize("bench", EVERY, indirect=True)
@@ -32,13 +33,13 @@ MIB = 1024 * 1024
 
 async def make(kind: str) -> Bench:
     bench: LocalBench | RemoteBench
-    if kind == "bubblewrap" and shutil.which("bwrap") is None:
+    if kind.startswith("bubblewrap") and shutil.which("bwrap") is None:
         pytest.skip("bwrap is not installed")
-    if kind == "namespaces as an ordinary user":
+    if kind.endswith(AS_USER):
         python = ordinary_python() if os.geteuid() == 0 else None
         if python is None:
             pytest.skip("needs root, and an interpreter that others may run")
-        bench = RemoteBench(python, "namespaces")
+        bench = RemoteBench(python, kind.removesuffix(AS_USER))
     else:
         bench = LocalBench(kind)
     await bench.open()

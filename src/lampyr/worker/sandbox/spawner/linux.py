@@ -28,6 +28,7 @@ CLONE_NEWNET = 0x40000000
 _SIGCHLD = 17
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+_PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
@@ -147,10 +148,11 @@ def set_dumpable(dumpable: bool) -> None:
 def drop_capabilities() -> None:
     """Give up every capability, and the means to get one by executing a file."""
     for capability in range(_LAST_CAP + 1):
-        if _prctl(_PR_CAPBSET_DROP, capability) < 0:
-            if ctypes.get_errno() == errno.EINVAL:
-                break  # The kernel knows no more.
-            _check(-1, "PR_CAPBSET_DROP")
+        held = _prctl(_PR_CAPBSET_READ, capability)
+        if held < 0:
+            break  # The kernel knows no more.
+        if held:
+            _check(_prctl(_PR_CAPBSET_DROP, capability), "PR_CAPBSET_DROP")
     _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     _check(_libc.syscall(_number("capset"), header, b"\0" * 24), "capset")

@@ -26,7 +26,7 @@ def nameless_copy(template: str, directory: str) -> int:
     """A sparse copy of `template` that no directory names: it is gone when nobody uses it."""
     source = os.open(template, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        copy = _nameless_file(directory)
+        copy = nameless_file(directory)
         size = os.fstat(source).st_size
         os.ftruncate(copy, size)
         offset = 0
@@ -55,7 +55,8 @@ def _copy(source: int, target: int, offset: int, count: int) -> int:
         return os.pwrite(target, os.pread(source, min(count, 1 << 20), offset), offset)
 
 
-def _nameless_file(directory: str) -> int:
+def nameless_file(directory: str) -> int:
+    """An empty file in no directory of that file system."""
     flags = os.O_RDWR | os.O_CLOEXEC
     try:
         return os.open(directory, flags | os.O_TMPFILE, 0o600)

@@ -151,14 +151,16 @@ class Spawner:
         os.close(pidfd)
 
     def _out_of_memory(self, running: Running) -> None:
-        """A process of the sandbox is being killed; version 1 spares the others, we do not."""
+        """A process of the sandbox is being killed; version 1 spares the others, we do not.
+
+        The kernel says so before it counts it, so there is nothing yet to check it against.
+        """
         if running.oom is not None:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(running.oom)
-        if self._cgroups is not None and self._cgroups.out_of_memory(running.name):
-            running.out_of_memory = True
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(running.pid, signal.SIGKILL)
+        running.out_of_memory = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         while True:
