@@ -1,6 +1,7 @@
 """`lampyr runtimes`: which runtimes this host has, and getting those it lacks."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from lampyr.cli.completion import runtime_names
 from lampyr.cli.output import Failure, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from lampyr.worker.runtimes import RuntimeCatalog
+    from lampyr.worker.runtimes import RuntimeCatalog, RuntimeStatus
 
 
 @click.group(invoke_without_command=True)
@@ -31,11 +32,14 @@ def runtimes(ctx: click.Context, as_json: bool, runtimes_dir: str | None) -> Non
     if as_json:
         print_json([asdict(status) for status in statuses])
         return
-    rows = [
+    print_table(("RUNTIME", "HERE", "VERSION", "WHERE"), rows_of(statuses))
+
+
+def rows_of(statuses: "Sequence[RuntimeStatus]") -> list[tuple[str, ...]]:
+    return [
         (s.name, "yes" if s.found else "no", s.version, s.path if s.found else f"run: {s.advice}")
         for s in statuses
     ]
-    print_table(("RUNTIME", "HERE", "VERSION", "WHERE"), rows)
 
 
 @runtimes.command()
