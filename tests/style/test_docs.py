@@ -64,6 +64,8 @@ def test_every_promise_names_a_test_or_benchmark_that_is_there_or_says_pending()
         proof = row.strip("| ").split("|")[-1].strip()
         if proof in {"shown by", "pending"}:
             continue
-        paths = [path.split("::")[0] for path in re.findall(r"`((?:tests|bench)/[^`]+)`", proof)]
-        assert paths, f"neither a test nor 'pending': {row}"
-        assert not [path for path in paths if not (ROOT / path).exists()], row
+        named = [place.split("::") for place in re.findall(r"`((?:tests|bench)/[^`]+)`", proof)]
+        assert named, f"neither a test nor 'pending': {row}"
+        for path, *test in named:
+            assert (ROOT / path).exists(), row
+            assert all(f"def {name}(" in (ROOT / path).read_text() for name in test), row
