@@ -157,7 +157,7 @@ def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker
         clock=ground.clock,
         limits=ground.limits,
         new_id=lambda: uuid.uuid4().hex,
-        door=door.connection,
+        door=door.entrance,
     )
     return Worker(parts, ground.tasks)
 

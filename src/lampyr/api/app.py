@@ -69,6 +69,7 @@ class Tables(NamedTuple):
     validate: Validate
     serialize: Serialize
     reads_json: bool
+    handler: Handler | None
 
 
 class LambdaApi:
@@ -133,11 +134,13 @@ class LambdaApi:
         return self._error(kind(message), self._new_id())
 
     async def _serve(self, request: Request, request_id: str) -> Response:
-        path, headers, query = request.path, request.headers, request.query
-        if local.is_health(path) and request.method in {"GET", "HEAD"}:
+        method, path, query = request.method, request.path, request.query
+        found = self._match(method, path, query)
+        if found is None and local.is_health(path) and method in {"GET", "HEAD"}:
             return local.health(request_id)
+        headers = request.headers
         base_url = self._origins.base_url(headers)
-        self._origins.check(request.method, headers, base_url)
+        self._origins.check(method, headers, base_url)
         caller = self._auth.caller(headers, query)
         call = Call(
             request_id=request_id,
@@ -147,24 +150,22 @@ class LambdaApi:
             services=self._services,
             trace=headers.get("x-amzn-trace-id"),
         )
-        if path.startswith(local.PREFIXES):
-            return await local.serve(call, request)
-        found = self._match(request.method, path, query)
         if found is None:
-            raise UnknownOperationException(self._unknown(request.method, path))
+            if path.startswith(local.PREFIXES):
+                return await local.serve(call, request)
+            raise UnknownOperationException(self._unknown(method, path))
         operation, labels = found
-        handler = self._handlers.get(operation.name)
-        if handler is None:
+        tables = self._tables.get(operation.name) or self._compile(operation)
+        if tables.handler is None:
             raise NotServedError(f"Lampyr does not serve {operation.name} yet")
         if "content-encoding" in headers:
             _check_encoding(headers["content-encoding"])
-        tables = self._tables.get(operation.name) or self._compile(operation)
         if len(request.body) > LARGE_BODY_BYTES and tables.reads_json:
             arguments = await asyncio.to_thread(tables.parse, labels, query, headers, request.body)
         else:
             arguments = tables.parse(labels, query, headers, request.body)
         tables.validate(arguments)
-        return tables.serialize(await handler(call, arguments), request_id)
+        return tables.serialize(await tables.handler(call, arguments), request_id)
 
     def _compile(self, operation: Operation) -> Tables:
         model = self._model
@@ -173,6 +174,7 @@ class LambdaApi:
             compile_validator(model, operation),
             compile_serializer(model, operation),
             _reads_json(model, operation),
+            self._handlers.get(operation.name),
         )
         return tables
 

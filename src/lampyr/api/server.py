@@ -14,10 +14,15 @@ from lampyr.tasks import Tasks
 PIPELINED_MAX: Final = 32
 """Requests that one connection may have waiting; beyond that its peer is not read."""
 CONNECTIONS_MAX: Final = 4_096
+CONNECTIONS_OF_ONE_SANDBOX: Final = 256
+"""So that no function can use up the connections of all others."""
 IDLE_SECONDS: Final = 120.0
 RECEIVING_SECONDS: Final = 30.0
 """A peer that is in the middle of a request and sends nothing for so long is cut off."""
 SWEEP_SECONDS: Final = 5.0
+
+HEADER_SWEEPS: Final = 6
+"""Who is found this often, one time after the other, within a header, does not mean to end it."""
 
 _BUSY: Final = encode(Response(503, (), b""), keep_alive=False)
 
@@ -46,6 +51,11 @@ class FrontDoor:
     def connection(self) -> "FrontConnection":
         return FrontConnection(self)
 
+    def entrance(self) -> Callable[[], asyncio.Protocol]:
+        """Makes the connections of one sandbox, with a limit of its own."""
+        inside: set[FrontConnection] = set()
+        return lambda: FrontConnection(self, inside)
+
     async def open(self, api: Api, listener: socket.socket) -> None:
         """Answer with `api` whoever connects to `listener`."""
         self._api = api
@@ -61,11 +71,17 @@ class FrontDoor:
         """Cut off peers that only hold a connection open; for a supervised loop."""
         now = self.clock.monotonic()
         for connection in tuple(self.connections):
-            if not connection.serving:
-                limit = RECEIVING_SECONDS if connection.receiving else IDLE_SECONDS
-                if now - connection.heard > limit:
-                    connection.close()
+            if connection.overdue(now):
+                connection.abort()
         await self.clock.sleep(SWEEP_SECONDS)
+
+    def make_room(self) -> bool:
+        """Cut who was silent for longest, so that nobody is kept out by those who do nothing."""
+        silent = [each for each in self.connections if not each.serving and not each.queued]
+        if not silent:
+            return False
+        min(silent, key=lambda each: each.heard).abort()
+        return True
 
     def left(self, connection: "FrontConnection") -> None:
         self.connections.discard(connection)
@@ -89,13 +105,15 @@ class FrontDoor:
                     await self._empty.wait()
         await self.tasks.close()
         for connection in tuple(self.connections):
-            if connection.transport is not None:
-                connection.transport.abort()
+            connection.abort()
 
 
 class FrontConnection(Connection):
-    def __init__(self, door: FrontDoor) -> None:
+    def __init__(self, door: FrontDoor, inside: "set[FrontConnection] | None" = None) -> None:
+        """`inside`: the connections of the sandbox that this one comes from."""
         super().__init__()
+        self._inside = inside
+        self._sweeps = 0
         self.heard = door.clock.monotonic()
         self.serving = False
         self._door = door
@@ -106,10 +124,15 @@ class FrontConnection(Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._door.connections.add(self)
-        if len(self._door.connections) > CONNECTIONS_MAX:
+        door, inside = self._door, self._inside
+        full = inside is not None and len(inside) >= CONNECTIONS_OF_ONE_SANDBOX
+        if full or (len(door.connections) >= CONNECTIONS_MAX and not door.make_room()):
             self.write(_BUSY)
             self.close()
+            return
+        door.connections.add(self)
+        if inside is not None:
+            inside.add(self)
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._door.clock.monotonic()
@@ -131,8 +154,27 @@ class FrontConnection(Connection):
 
     def closed(self) -> None:
         self._door.left(self)
+        if self._inside is not None:
+            self._inside.discard(self)
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
+
+    @property
+    def queued(self) -> bool:
+        return bool(self._requests)
+
+    def overdue(self, now: float) -> bool:
+        """Whether the peer only holds the connection open; asked once in each sweep."""
+        if self.serving:
+            return False
+        self._sweeps = self._sweeps + 1 if self.in_header else 0
+        limit = RECEIVING_SECONDS if self.receiving else IDLE_SECONDS
+        return now - self.heard > limit or self._sweeps > HEADER_SWEEPS
+
+    def abort(self) -> None:
+        """Cut it, whatever its peer has still to read."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def last_request(self) -> None:
         """The server is stopping: answer what is here, then close."""

@@ -38,17 +38,19 @@ class Start:
 
 
 class End:
-    """END and REPORT to be: `LogRecord`."""
+    """END and REPORT to be, and before them START where nothing stands between: `LogRecord`."""
 
-    __slots__ = ("_form", "_now_ms", "_report")
+    __slots__ = ("_form", "_now_ms", "_report", "_start")
 
-    def __init__(self, form: LogForm, now_ms: int, report: Report) -> None:
+    def __init__(self, form: LogForm, now_ms: int, report: Report, start: Start | None) -> None:
         self._form = form
         self._now_ms = now_ms
         self._report = report
+        self._start = start
 
     def events(self) -> Sequence[LogEvent]:
-        return lines.report_events(self._form, self._now_ms, self._report)
+        ended = lines.report_events(self._form, self._now_ms, self._report)
+        return ended if self._start is None else (*self._start.events(), *ended)
 
 
 class Tail:
@@ -82,6 +84,9 @@ class EnvironmentLog:
         self._lines = LineSplitter()
         self._frames = FrameDecoder()
         self._tail: Tail | None = None
+        self._start: Start | None = None
+        """Of an invocation that has written nothing yet: most never do, and then it is written
+        together with its END."""
 
     def init_start(self, now_ms: int, runtime_version: str, runtime_version_arn: str) -> None:
         """On a managed runtime; a custom one has no version to tell of."""
@@ -107,11 +112,10 @@ class EnvironmentLog:
         self, now_ms: int, request_id: str, *, wants_tail: bool = False, trace: Trace | None = None
     ) -> None:
         """An invocation begins: START."""
-        record = Start(self.form, now_ms, request_id, trace)
-        self._store.append_record(self._group, record)
+        self._start = Start(self.form, now_ms, request_id, trace)
         if wants_tail:
             self._tail = Tail(self._tail_bytes)
-            self._tail.add(record.events())
+            self._write_start()
 
     def output(self, now_ms: int, data: bytes) -> None:
         """What came from stdout and stderr."""
@@ -129,7 +133,8 @@ class EnvironmentLog:
     def report(self, now_ms: int, report: Report) -> None:
         """The invocation has ended: END and REPORT."""
         self._flush_lines(now_ms)
-        record = End(self.form, now_ms, report)
+        start, self._start = self._start, None
+        record = End(self.form, now_ms, report, start)
         self._store.append_record(self._group, record)
         if self._tail is not None:
             self._tail.add(record.events())
@@ -141,8 +146,16 @@ class EnvironmentLog:
 
     def close(self, now_ms: int) -> None:
         """Nothing more comes from the sandbox: what was begun is a line now."""
+        self._write_start()
         self._flush_lines(now_ms)
         self._append_output(now_ms, self._frames.flush())
+
+    def _write_start(self) -> None:
+        start, self._start = self._start, None
+        if start is not None:
+            self._store.append_record(self._group, start)
+            if self._tail is not None:
+                self._tail.add(start.events())
 
     def _flush_lines(self, now_ms: int) -> None:
         if self._lines.partial:
@@ -167,6 +180,7 @@ class EnvironmentLog:
 
     def _append(self, events: Sequence[LogEvent]) -> None:
         if events:
+            self._write_start()
             self._store.append(self._group, events)
             if self._tail is not None:
                 self._tail.add(events)

@@ -59,8 +59,8 @@ class WorkerParts:
     limits: Limits
     new_id: Callable[[], str]
     """32 hexadecimal digits, never the same twice."""
-    door: Callable[[], asyncio.Protocol]
-    """Serves a connection that a function made to `AWS_ENDPOINT_URL`."""
+    door: Callable[[], Callable[[], asyncio.Protocol]]
+    """For one environment: what serves each connection that it makes to `AWS_ENDPOINT_URL`."""
 
 
 class Worker:
@@ -206,7 +206,7 @@ class Worker:
         try:
             await server.open(sandbox.runtime_api)
             if sandbox.endpoint is not None:
-                running.endpoint = await loop.create_server(self._parts.door, sock=sandbox.endpoint)
+                running.endpoint = await loop.create_server(self._parts.door(), sock=sandbox.endpoint)
         except BaseException:
             await self.stop(environment)
             raise

@@ -34,6 +34,8 @@ HEADER_BYTES_MAX: Final = MIB + 64 * 1024
 _JSON: Final = (("content-type", "application/json"),)
 _ACCEPTED: Final = encode(Response(202, _JSON, b'{"status":"OK"}\n'))
 _ERROR_TYPE_BYTES_MAX: Final = 256
+_AFTER_MAX: Final = 16
+"""Requests behind one for `next` that is not answered; no runtime sends any."""
 
 
 def _error(status: int, error_type: str, message: str) -> bytes:
@@ -81,10 +83,28 @@ class RuntimeConnection(Connection):
     def write(self, data: bytes) -> None:
         if self._waiting:
             self._after.append(data)
+            if len(self._after) > _AFTER_MAX:
+                self.abort()
         elif self._reading:
             self._held.append(data)
         else:
             super().write(data)
+
+    def pause_writing(self) -> None:
+        """Who does not read his answers is not read either: they would pile up."""
+        super().pause_writing()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Cut it, whatever is still to be written."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def closed(self) -> None:
         self._environment.peer_lost(self)

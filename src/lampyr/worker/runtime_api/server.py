@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
-from typing import Final
+from typing import Final, cast
 
 from lampyr.worker.environment import LAST_WORDS_SECONDS, ExecutionEnvironment
 from lampyr.worker.runtime_api.connection import RuntimeConnection
 from lampyr.worker.sandbox.base import Exit
 
+CONNECTIONS_MAX: Final = 128
+"""At once, of all processes of one environment; a runtime needs one or two."""
 _ACCEPT_SECONDS: Final = 0.005
 
 
@@ -42,12 +44,21 @@ class RuntimeApiServer:
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
-            connection.close()
+            connection.abort()
 
-    def _connection(self) -> RuntimeConnection:
+    def _connection(self) -> asyncio.Protocol:
+        if len(self._connections) >= CONNECTIONS_MAX:
+            return _Refused()
         return RuntimeConnection(self._environment, arrived=self._connections.add, left=self._gone)
 
     def _gone(self, connection: RuntimeConnection) -> None:
         self._connections.discard(connection)
         if not self._connections:
             self._all_left.set()
+
+
+class _Refused(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
