@@ -1,0 +1,120 @@
+"""What sandboxes are made from on the host: the root file system, and the programs we assembled."""
+
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lampyr.worker.sandbox import rootfs
+from lampyr.worker.sandbox.instance import Instance
+from lampyr.worker.sandbox.layers import merged
+from lampyr.worker.sandbox.probe import probe
+from lampyr.worker.sandbox.spawner import init
+
+SOURCES = Path(init.__file__).parent
+ASSEMBLERS = {"x86_64": "x86_64-linux-gnu-", "aarch64": "aarch64-linux-gnu-"}
+
+
+@pytest.mark.parametrize("machine", ASSEMBLERS)
+def test_the_bytes_of_init_are_its_source_assembled(machine: str, tmp_path: Path) -> None:
+    prefix = ASSEMBLERS[machine]
+    if shutil.which(f"{prefix}as") is None:
+        pytest.skip(f"no assembler for {machine}")
+    made, code = tmp_path / "init.o", tmp_path / "init.bin"
+    subprocess.run([f"{prefix}as", "-o", made, SOURCES / f"init_{machine}.s"], check=True)
+    subprocess.run([f"{prefix}objcopy", "-O", "binary", "-j", ".text", made, code], check=True)
+    assert code.read_bytes() == init.CODE[machine]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    host = tmp_path / "host"
+    for name in ("usr/local", "usr/lib", "lib64", "etc/alternatives", "etc/ssl/certs", "root"):
+        (host / name).mkdir(parents=True)
+    (host / "lib").symlink_to("usr/lib")
+    for name in ("etc/shadow", "etc/passwd", "etc/services", "etc/ssl/certs/ca-certificates.crt"):
+        (host / name).write_text("of the host")
+    (host / "etc/mime.types").write_text("secret")
+    (host / "etc/mime.types").chmod(0o600)
+    return host
+
+
+def test_the_root_follows_the_hosts_layout(host: Path, tmp_path: Path) -> None:
+    root = rootfs.build(tmp_path / "root", host)
+    assert (root.path / "lib").readlink() == Path("usr/lib")
+    assert set(root.shared) == {"/usr", "/lib64", "/etc/alternatives", "/etc/ssl/certs"}
+    assert root.masked == ("/usr/local",)
+    assert not (root.path / "root").exists()
+
+
+def test_of_the_hosts_etc_only_what_is_listed_and_public_is_copied(
+    host: Path, tmp_path: Path
+) -> None:
+    etc = rootfs.build(tmp_path / "root", host).path / "etc"
+    assert (etc / "services").read_text() == "of the host"
+    assert "of the host" not in (etc / "passwd").read_text()
+    assert not (etc / "shadow").exists()
+    assert not (etc / "mime.types").exists()
+
+
+def test_the_trust_store_has_the_name_it_has_on_lambda(host: Path, tmp_path: Path) -> None:
+    etc = rootfs.build(tmp_path / "root", host).path / "etc"
+    bundle = etc / "pki/tls/certs/ca-bundle.crt"
+    assert bundle.readlink() == Path("/etc/ssl/certs/ca-certificates.crt")
+
+
+def test_merged_layers_are_made_once_and_the_later_wins(tmp_path: Path) -> None:
+    for name, files in (("a", {"x": "1", "y": "1"}), ("b", {"y": "2", "z": "2"})):
+        (tmp_path / name).mkdir()
+        for file, content in files.items():
+            (tmp_path / name / file).write_text(content)
+    (tmp_path / "b/x-link").symlink_to("x")
+    target = tmp_path / "merged"
+    target.mkdir()
+    layers = (str(tmp_path / "a"), str(tmp_path / "b"))
+    both = merged(layers, target)
+    assert {path.name: path.read_text() for path in both.iterdir()} == {
+        "x": "1", "y": "2", "z": "2", "x-link": "1",
+    }  # fmt: skip
+    assert (both / "x-link").is_symlink()
+    assert merged(layers, target) == both
+    assert merged(layers[:1], target) == tmp_path / "a"
+
+
+def test_an_instance_keeps_its_name_until_it_is_left_in_order(tmp_path: Path) -> None:
+    first = Instance(tmp_path / "run")
+    first.open()
+    (first.scratch / "left").touch()
+    again = Instance(tmp_path / "run")
+    again.open()
+    assert again.id == first.id
+    assert list(again.scratch.iterdir()) == []
+    assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+    again.close(None)
+    assert not (tmp_path / "run").exists()
+    other = Instance(tmp_path / "run")
+    other.open()
+    assert other.id != first.id
+    other.close(None)
+
+
+def test_a_process_that_only_has_the_number_of_an_old_sandbox_is_left_alone(
+    tmp_path: Path,
+) -> None:
+    instance = Instance(tmp_path / "run")
+    instance.open()
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        (instance.records / "old").write_text(f"{process.pid} 1")
+        Instance(tmp_path / "run").open()
+        assert process.poll() is None
+        process.kill()
+    instance.close(None)
+
+
+async def test_doctor_says_how_to_mend_whatever_is_not_well() -> None:
+    facts = await probe()
+    assert {"kernel", "user namespace", "seccomp"} <= {fact.name for fact in facts}
+    for fact in facts:
+        assert fact.ok or fact.mend, fact.name
