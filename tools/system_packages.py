@@ -64,7 +64,10 @@ def ensure(what: str, refused: list[str]) -> list[str]:
     names = sorted({package.name for package in missing})
     if _is_root() and shutil.which("apt-get") and set(names) - set(refused):
         _say(f"installing system packages: {' '.join(names)}")
-        apt_install(names)
+        if not apt_install(names) and len(names) > 1:
+            # apt installs all or none: what it has is wanted although it lacks another.
+            for name in names:
+                apt_install([name])
         missing = _missing(SETS[what])
     for package in missing:
         _say(f"missing: {package.name}; without it {package.without}")
