@@ -160,6 +160,10 @@ class FrontConnection(Connection):
             self._wake.set_result(None)
 
     @property
+    def in_header(self) -> bool:
+        return self._request is None and bool(self._url)
+
+    @property
     def queued(self) -> bool:
         return bool(self._requests)
 

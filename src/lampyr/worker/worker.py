@@ -206,7 +206,9 @@ class Worker:
         try:
             await server.open(sandbox.runtime_api)
             if sandbox.endpoint is not None:
-                running.endpoint = await loop.create_server(self._parts.door(), sock=sandbox.endpoint)
+                running.endpoint = await loop.create_server(
+                    self._parts.door(), sock=sandbox.endpoint
+                )
         except BaseException:
             await self.stop(environment)
             raise
