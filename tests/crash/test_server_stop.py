@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def test_with_idle_and_busy_environments(new_server: NewServer, number: signal.S
     client = server.client()
     idle, busy, deaf = (create(client, code, Timeout=600) for code in (SLEEPS, SLEEPS, DEAF))
     value(client, idle, 0)
-    calls = [Later(lambda name=name: invoke(client, name, 300)) for name in (busy, busy, deaf)]
+    calls = [Later(partial(invoke, client, name, 300)) for name in (busy, busy, deaf)]
     eventually("four sandboxes", lambda: len(anatomy(server).functions) == 4)
     stop(server, number)
     for call in calls:
