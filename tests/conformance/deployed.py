@@ -6,9 +6,12 @@ import itertools
 import json
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
+
+import pytest
+from botocore.exceptions import ClientError
 
 ROLE: Final = "arn:aws:iam::000000000000:role/lambda"
 PYTHON: Final = "python3.11"
@@ -91,3 +94,15 @@ def value(client: Any, name: str, event: Any = None) -> Any:
     answer = invoke(client, name, event)
     assert answer.error is None, answer.payload
     return answer.payload
+
+
+def refusal(call: Callable[..., Any], **arguments: Any) -> tuple[int, str, str]:
+    """Status, type and message of an error."""
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    error = caught.value.response
+    return (
+        error["ResponseMetadata"]["HTTPStatusCode"],
+        error["Error"]["Code"],
+        error["Error"]["Message"],
+    )
