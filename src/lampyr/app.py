@@ -38,10 +38,14 @@ from lampyr.tasks import Tasks, supervise
 from lampyr.worker.code import CodeCache
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.network.automatic import AutomaticNetwork
-from lampyr.worker.network.base import Egress, Network
+from lampyr.worker.network.base import Egress, Network, NetworkError
+from lampyr.worker.network.isolated import IsolatedNetwork
 from lampyr.worker.runtimes import RuntimeCatalog
 from lampyr.worker.sandbox.base import SandboxDriver, SandboxError
+from lampyr.worker.sandbox.bubblewrap import BubblewrapDriver
 from lampyr.worker.sandbox.namespaces import NamespacesDriver
+from lampyr.worker.sandbox.probe import try_driver
+from lampyr.worker.sandbox.process import ProcessDriver
 from lampyr.worker.worker import Worker, WorkerParts
 
 log = logging.getLogger(__name__)
@@ -65,7 +69,7 @@ def run(settings: Settings) -> int:
     _raise_open_files()
     try:
         uvloop.run(_serve(settings))
-    except (OSError, SandboxError, StoreError) as error:
+    except (NetworkError, OSError, SandboxError, StoreError) as error:
         sys.stderr.write(f"lampyr: {error}\n")
         return 1
     return 0
@@ -107,19 +111,17 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
     async with AsyncExitStack() as stack:
         listener = _listen(settings.host, settings.port)
         stack.callback(listener.close)
+        # First of all: it holds the lock that says whose the directory is.
         store = await open_store(settings.data_dir)
         stack.push_async_callback(store.close)
+        driver = await _open_driver(settings, clock, listener.getsockname()[1], stack)
         logs = FileLogStore(settings.data_dir / "logs", settings.log_bytes_per_group, clock)
         stack.push_async_callback(logs.close)
         packages = Packages(store, DEFAULT_LIMITS)
         code_dir = settings.data_dir / "cache" / "code"
         code = CodeCache(code_dir, store.blobs, in_use=packages.in_use)
-        network = _network(settings, clock, listener.getsockname()[1])
-        stack.push_async_callback(network.close)
-        driver = _driver(settings, clock, network, listener.getsockname()[1])
-        stack.push_async_callback(driver.close)
-        await asyncio.gather(network.open(), driver.open(), code.open())
         stack.push_async_callback(code.close)
+        await code.open()
         tasks = Tasks()
         stack.push_async_callback(tasks.close)
         ground = _Ground(
@@ -202,6 +204,45 @@ async def _api(ground: _Ground, worker: Worker, url: str) -> LambdaApi:
     return LambdaApi(services, region=settings.region, account_of=account_of, base_url=url)
 
 
+async def _open_driver(
+    settings: Settings, clock: Clock, port: int, stack: AsyncExitStack
+) -> SandboxDriver:
+    """The driver that was chosen by name, or the best that this host can do."""
+    run_dir = settings.data_dir / "run"
+    endpoint = None if settings.egress == Egress.NONE else port
+    driver: SandboxDriver
+    if settings.sandbox == ProcessDriver.name:
+        driver = ProcessDriver(run_dir, endpoint_port=endpoint)
+    elif settings.sandbox == BubblewrapDriver.name or not await _has_namespaces(settings, clock):
+        driver = BubblewrapDriver(run_dir, clock, endpoint_port=endpoint)
+    else:
+        network = _network(settings, clock, port)
+        stack.push_async_callback(network.close)
+        driver = NamespacesDriver(network, run_dir, clock, endpoint_port=endpoint)
+        await asyncio.gather(network.open(), _open(driver, stack))
+        return driver
+    if settings.egress == Egress.INTERNET and driver.name == BubblewrapDriver.name:
+        log.warning("Functions in bubblewrap cannot reach the internet, only Lampyr's endpoint.")
+    await _open(driver, stack)
+    return driver
+
+
+async def _open(driver: SandboxDriver, stack: AsyncExitStack) -> None:
+    stack.push_async_callback(driver.close)
+    await driver.open()
+
+
+async def _has_namespaces(settings: Settings, clock: Clock) -> bool:
+    """Root always has; whether another user may make them shows only when it is tried."""
+    if settings.sandbox != "auto" or os.geteuid() == 0:
+        return True
+    trial = NamespacesDriver(IsolatedNetwork(), settings.data_dir / "run", clock)
+    fact = await try_driver(trial)
+    if not fact.ok:
+        log.warning("No sandboxes by namespaces here, so by bubblewrap: %s", fact.detail)
+    return fact.ok
+
+
 def _network(settings: Settings, clock: Clock, port: int) -> Network:
     return AutomaticNetwork(
         egress=Egress(settings.egress),
@@ -209,12 +250,6 @@ def _network(settings: Settings, clock: Clock, port: int) -> Network:
         clock=clock,
         on_warning=lambda text: log.warning("%s", text),
     )
-
-
-def _driver(settings: Settings, clock: Clock, network: Network, port: int) -> SandboxDriver:
-    run_dir = settings.data_dir / "run"
-    endpoint = None if settings.egress == Egress.NONE else port
-    return NamespacesDriver(network, run_dir, clock, endpoint_port=endpoint)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -341,6 +341,7 @@ async def test_stop_may_be_called_many_times_at_once() -> None:
 async def test_a_start_that_is_given_up_leaves_nothing() -> None:
     bench = LocalBench("namespaces")
     await bench.open()
+    await bench.run("")
     before = len(os.listdir("/proc/self/fd"))
     for turns in (1, 3, 20, 50):
         spec = bench.spec("import time; time.sleep(1000)")
@@ -350,9 +351,8 @@ async def test_a_start_that_is_given_up_leaves_nothing() -> None:
         start.cancel()
         with pytest.raises(asyncio.CancelledError):
             await start
-    while bench.network.released < 4:
-        await asyncio.sleep(0.005)
-    assert len(os.listdir("/proc/self/fd")) == before
+    while bench.network.released < 5 or len(os.listdir("/proc/self/fd")) > before + 4:
+        await asyncio.sleep(0.005)  # Up to four /tmp are made ahead.
     await bench.close()
 
 

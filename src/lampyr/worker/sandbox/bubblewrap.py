@@ -243,7 +243,7 @@ class BubblewrapDriver(IsolatedDriver):
             "uid": uid,
             "gid": gid,
             "tmp_bytes": 0,
-            "tmp_template": None,
+            "tmp_device": None,
             "memory_bytes": 0,
             "shm_bytes": 0,
             "processes": 0,
@@ -254,7 +254,6 @@ class BubblewrapDriver(IsolatedDriver):
         config: dict[str, Any] = {
             "root": "/",
             "empty": "",
-            "scratch": "",
             "records": None,
             "shared": [],
             "masked": [],

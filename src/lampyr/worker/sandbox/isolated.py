@@ -206,6 +206,9 @@ class IsolatedDriver:
     async def _close_launcher(self) -> None:
         """End it."""
 
+    def _release(self) -> None:
+        """Give up what was made ahead, once nothing runs any more."""
+
     async def _launch(self, sandbox: IsolatedSandbox, pipes: wiring.Pipes) -> None:
         """Return when the function runs; raise `SandboxError`, `NetworkError` or `OSError`."""
         raise NotImplementedError
@@ -318,6 +321,7 @@ class IsolatedDriver:
         await asyncio.gather(*[sandbox.stop() for sandbox in self._sandboxes.values()])
         await self._close_launcher()
         await self._tasks.close()
+        self._release()
         if self._root is not None:
             self._root = None
             await asyncio.to_thread(self._instance.close, self._cgroups)

@@ -22,6 +22,7 @@ from lampyr.worker.network.base import Network
 from lampyr.worker.sandbox import packets, rootfs, wiring
 from lampyr.worker.sandbox.base import SandboxError
 from lampyr.worker.sandbox.client import Spawner
+from lampyr.worker.sandbox.disks import Disk, Disks
 from lampyr.worker.sandbox.isolated import (
     IsolatedDriver,
     IsolatedSandbox,
@@ -30,7 +31,6 @@ from lampyr.worker.sandbox.isolated import (
     listeners,
 )
 from lampyr.worker.sandbox.spawner.cgroups import describe
-from lampyr.worker.sandbox.templates import Templates
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class NamespacesDriver(IsolatedDriver):
         """`endpoint_port`: listen there too, where the network brings no sockets of its own."""
         super().__init__(network, run_dir, clock, uid_base=uid_base, limits=limits)
         self._endpoint_port = endpoint_port
-        self._templates = Templates(self._instance.scratch)
+        self._disks = Disks(self._instance.scratch, self._tasks)
         self._config: dict[str, Any] = {}
         self._spawner: Spawner | None = None
         self._spawning = asyncio.Lock()
@@ -67,14 +67,13 @@ class NamespacesDriver(IsolatedDriver):
 
     @property
     def _tmp_in_memory(self) -> bool:
-        return not self._templates.available
+        return not self._disks.available
 
     async def _open_launcher(self, root: rootfs.RootFileSystem) -> None:
         instance = self._instance
         self._config = {
             "root": str(root.path),
             "empty": str(instance.empty),
-            "scratch": str(instance.scratch),
             "records": str(instance.records) if self._cgroups is None else None,
             "shared": [(name, name) for name in root.shared],
             "masked": root.masked,
@@ -85,6 +84,9 @@ class NamespacesDriver(IsolatedDriver):
     async def _close_launcher(self) -> None:
         if self._spawner is not None:
             await self._spawner.close()
+
+    def _release(self) -> None:
+        self._disks.close()
 
     async def _live_spawner(self) -> Spawner:
         """The spawner; a new one when the last has died."""
@@ -124,11 +126,24 @@ class NamespacesDriver(IsolatedDriver):
             self._on_exit(name, signal.SIGKILL, False)
 
     async def _launch(self, sandbox: IsolatedSandbox, pipes: wiring.Pipes) -> None:
+        disk = None
+        if self._disks.available:
+            disk = await self._disks.take(sandbox.spec.tmp_mb)
+        try:
+            await self._launch_on(disk, sandbox, pipes)
+        finally:
+            if disk is not None:
+                disk.close()
+        sandbox.serve_at(sandbox.slot)
+
+    async def _launch_on(
+        self, disk: Disk | None, sandbox: IsolatedSandbox, pipes: wiring.Pipes
+    ) -> None:
         slot = sandbox.slot
         report, theirs = packets.pair()
         with report:
             with theirs:
-                message = await self._message(sandbox)
+                message = self._message(sandbox, disk)
                 descriptors = [theirs.fileno(), pipes.output, pipes.telemetry]
                 if slot.namespace is not None:
                     descriptors.append(slot.namespace)
@@ -144,9 +159,8 @@ class NamespacesDriver(IsolatedDriver):
             elif sandbox.pidfd >= 0:
                 await self._network.attach(slot, sandbox.first_pid)
             await executed(report)
-        sandbox.serve_at(slot)
 
-    async def _message(self, sandbox: IsolatedSandbox) -> dict[str, Any]:
+    def _message(self, sandbox: IsolatedSandbox, disk: Disk | None) -> dict[str, Any]:
         spec, slot = sandbox.spec, sandbox.slot
         port = self._endpoint_port
         endpoint = f"127.0.0.1:{port}" if port is not None else None
@@ -154,9 +168,6 @@ class NamespacesDriver(IsolatedDriver):
             endpoint = wiring.address(slot.endpoint) if slot.endpoint is not None else None
         runtime_api = f"127.0.0.1:{wiring.RUNTIME_API_PORT}"
         uid, gid = self._ids(sandbox.number)
-        template = None
-        if self._templates.available:
-            template = str(await self._templates.get(spec.tmp_mb))
         return {
             "id": spec.environment_id,
             "argv": spec.argv,
@@ -169,9 +180,9 @@ class NamespacesDriver(IsolatedDriver):
             "uid": uid,
             "gid": gid,
             "tmp_bytes": spec.tmp_mb * MIB,
-            "tmp_template": template,
+            "tmp_device": disk.path if disk is not None else None,
             # A tmpfs is charged to the group: its size is not the function's.
-            "memory_bytes": (spec.memory_mb + (spec.tmp_mb if template is None else 0)) * MIB,
+            "memory_bytes": (spec.memory_mb + (spec.tmp_mb if disk is None else 0)) * MIB,
             "shm_bytes": spec.memory_mb * MIB,
             "processes": self._limits.processes,
             "rlimits": wiring.pairs(self._rlimits(spec)),

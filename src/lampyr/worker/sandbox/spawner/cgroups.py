@@ -86,7 +86,7 @@ class Cgroups:
         raise NotImplementedError
 
     def join(self, name: str, pid: int = 0) -> None:
-        """Move a process, by default the calling one, into a group."""
+        """Move a process, by default the calling one, if it has one thread, into a group."""
         for top in self.tops():
             _write(f"{top}/{name}/cgroup.procs", pid)
 
@@ -196,6 +196,13 @@ class CgroupsV1(Cgroups):
         if "cpu" in self.hierarchies:
             path = self._path(name, "cpu")
             _write(f"{path}/cpu.cfs_period_us", PERIOD_MICROSECONDS)
+
+    def join(self, name: str, pid: int = 0) -> None:
+        # For its own only thread a process needs no lock on all processes of the host, for which
+        # the kernel may have to wait for 20 ms.
+        file = "cgroup.procs" if pid else "tasks"
+        for top in self.tops():
+            _write(f"{top}/{name}/{file}", pid)
 
     def watch(self, name: str, eventfd: int) -> None:
         if not self.has_memory:

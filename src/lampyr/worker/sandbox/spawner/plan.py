@@ -11,8 +11,6 @@ class Config:
         """The directory whose contents every sandbox sees as `/`, before anything is mounted."""
         self.empty = str(message["empty"])
         """An empty directory, to mount over what is not to be seen."""
-        self.scratch = str(message["scratch"])
-        """Where the files behind `/tmp` may be made."""
         self.records = str(message["records"]) if message["records"] else None
         """Where to note live sandboxes when there is no control group to find them by."""
         self.shared = _pairs(message["shared"])
@@ -41,7 +39,7 @@ class Start:
         self.gid = _integer(message["gid"])
         """On the host; inside they are `INSIDE_UID` and `INSIDE_GID`."""
         self.tmp_bytes = _integer(message["tmp_bytes"])
-        self.tmp_template = str(message["tmp_template"]) if message["tmp_template"] else None
+        self.tmp_device = str(message["tmp_device"]) if message["tmp_device"] else None
         self.memory_bytes = _integer(message["memory_bytes"])
         """Of the control group."""
         self.shm_bytes = _integer(message["shm_bytes"])

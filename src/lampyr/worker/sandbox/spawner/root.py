@@ -10,7 +10,6 @@ sandbox can undo it.
 import contextlib
 import os
 
-from . import loop
 from .linux import (
     MS_BIND,
     MS_NODEV,
@@ -60,7 +59,7 @@ def build(config: Config, start: Start, owner: tuple[int, int]) -> None:
     for target, source in start.mounts:
         bind_read_only(source, root + target)
     _mount_layers(start.layers, f"{root}/opt")
-    _mount_tmp(config, start, f"{root}/tmp", owner)  # noqa: S108  The sandbox's own.
+    _mount_tmp(start, f"{root}/tmp", owner)  # noqa: S108  The sandbox's own.
     _mount_proc(f"{root}/proc", config.empty)
     _mount_dev(root, start)
     pivot_root(root)
@@ -80,19 +79,15 @@ def _mount_layers(layers: list[str], target: str) -> None:
         os.close(fd)
 
 
-def _mount_tmp(config: Config, start: Start, target: str, owner: tuple[int, int]) -> None:
+def _mount_tmp(start: Start, target: str, owner: tuple[int, int]) -> None:
     flags = MS_NOSUID | MS_NODEV
-    if start.tmp_template is None:
+    if start.tmp_device is None:
         uid, gid = owner
         options = f"size={start.tmp_bytes},mode=700,uid={uid},gid={gid}"
         mount("tmpfs", target, "tmpfs", flags, options)
         return
-    image = loop.nameless_copy(start.tmp_template, config.scratch)
-    device, path = loop.attach(image)
     # It is thrown away with the sandbox: fsync need not reach the disk.
-    mount(path, target, "ext4", flags, "discard,nobarrier,noinit_itable")
-    os.close(device)
-    os.close(image)
+    mount(start.tmp_device, target, "ext4", flags, "discard,nobarrier,noinit_itable")
     os.rmdir(f"{target}/lost+found")
     os.chown(target, *owner)
     os.chmod(target, 0o700)

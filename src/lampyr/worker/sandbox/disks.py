@@ -1,0 +1,145 @@
+"""Empty file systems for `/tmp` on loop devices, some made ahead of who takes them."""
+
+import asyncio
+import logging
+import math
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lampyr.limits import MIB
+from lampyr.tasks import Tasks
+from lampyr.worker.sandbox.base import SandboxError
+from lampyr.worker.sandbox.spawner import loop
+
+log = logging.getLogger(__name__)
+
+_FEATURES: Final = "^has_journal,^resize_inode,^huge_file,^metadata_csum,uninit_bg"
+_BYTES_PER_INODE: Final = 32768
+_SEARCH: Final = f"{os.defpath}:/usr/sbin:/sbin"
+# Of the device: bitmaps and inode tables; and what the kernel holds back, at most 16 MiB.
+_METADATA_SHARE: Final = 0.0079
+_HELD_BACK_SHARE: Final = 0.0207
+_HELD_BACK_MB_MAX: Final = 16
+_READY: Final = 4
+_SIZES_MAX: Final = 8
+
+
+def device_mb(tmp_mb: int) -> int:
+    """How large a device must be for `tmp_mb` of files to fit on it, and hardly more."""
+    held_back = min(tmp_mb * _HELD_BACK_SHARE, _HELD_BACK_MB_MAX)
+    return math.ceil((tmp_mb + held_back) / (1 - _METADATA_SHARE)) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A loop device; the kernel takes it down when it is neither open nor mounted."""
+
+    device: int
+    path: str
+
+    def close(self) -> None:
+        """After it is mounted, or when nobody wants it."""
+        os.close(self.device)
+
+
+class Disks:
+    """Each is a sparse copy of a template of its size, in a file that has no name."""
+
+    def __init__(self, directory: Path, tasks: Tasks) -> None:
+        self._directory = directory
+        self._tasks = tasks
+        self._templates: dict[int, Path] = {}
+        self._making = asyncio.Lock()
+        self._ready: dict[int, list[Disk]] = {}
+        self._filling: set[int] = set()
+        self._mkfs = shutil.which("mkfs.ext4", path=_SEARCH)
+
+    @property
+    def available(self) -> bool:
+        """Whether this host can make and mount them."""
+        return (
+            os.geteuid() == 0
+            and self._mkfs is not None
+            and os.access("/dev/loop-control", os.R_OK | os.W_OK)
+        )
+
+    async def take(self, tmp_mb: int) -> Disk:
+        """One that is the caller's; raise `SandboxError` when it cannot be made."""
+        ready = self._ready.get(tmp_mb)
+        disk = ready.pop() if ready else await self._make(tmp_mb)
+        self._fill(tmp_mb)
+        return disk
+
+    def close(self) -> None:
+        """Give up those that nobody took; nothing fills any more, as the tasks have ended."""
+        for ready in self._ready.values():
+            for disk in ready:
+                disk.close()
+        self._ready.clear()
+
+    def _fill(self, tmp_mb: int) -> None:
+        known = tmp_mb in self._ready or len(self._ready) < _SIZES_MAX
+        if known and tmp_mb not in self._filling:
+            self._filling.add(tmp_mb)
+            self._tasks.start(self._refill(tmp_mb), "make /tmp")
+
+    async def _refill(self, tmp_mb: int) -> None:
+        try:
+            ready = self._ready.setdefault(tmp_mb, [])
+            while len(ready) < _READY:
+                ready.append(await self._make(tmp_mb))
+        except (SandboxError, OSError) as error:
+            log.warning("no /tmp could be made ahead", extra={"reason": str(error)})
+        finally:
+            self._filling.discard(tmp_mb)
+
+    async def _make(self, tmp_mb: int) -> Disk:
+        template = await self._template(tmp_mb)
+        making = asyncio.ensure_future(asyncio.to_thread(self._copy, template))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped; what it makes must not be lost.
+            making.add_done_callback(_give_up)
+            raise
+
+    def _copy(self, template: Path) -> Disk:
+        image = loop.nameless_copy(str(template), str(self._directory))
+        try:
+            device, path = loop.attach(image)
+        finally:
+            os.close(image)
+        return Disk(device=device, path=path)
+
+    async def _template(self, tmp_mb: int) -> Path:
+        if (path := self._templates.get(tmp_mb)) is not None:
+            return path
+        async with self._making:
+            if tmp_mb not in self._templates:
+                self._templates[tmp_mb] = await asyncio.to_thread(self._make_template, tmp_mb)
+        return self._templates[tmp_mb]
+
+    def _make_template(self, tmp_mb: int) -> Path:
+        path = self._directory / f"tmp-{tmp_mb}.ext4"
+        with path.open("wb") as image:
+            image.truncate(device_mb(tmp_mb) * MIB)
+        arguments = [
+            self._mkfs or "mkfs.ext4", "-q", "-F", "-O", _FEATURES, "-m", "0", "-b", "4096",
+            "-i", str(_BYTES_PER_INODE), "-I", "256",
+            "-E", "nodiscard,lazy_itable_init=1", str(path),
+        ]  # fmt: skip
+        made = subprocess.run(
+            arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
+        )
+        if made.returncode != 0:
+            raise SandboxError(f"mkfs.ext4 could not make a /tmp: {made.stderr.strip()}")
+        return path
+
+
+def _give_up(made: "asyncio.Future[Disk]") -> None:
+    if made.exception() is None:
+        made.result().close()
