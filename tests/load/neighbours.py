@@ -1,5 +1,6 @@
 """Callers of a well-behaved function beside whatever else happens, and what the server uses."""
 
+import contextlib
 import os
 import threading
 import time
@@ -34,6 +35,19 @@ class Usage:
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - quick
+
+    def connections(self) -> int:
+        """At the public port, and in whatever state."""
+        held = set(self._links("socket:"))
+        tcp = Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]
+        return sum(f"socket:[{line.split()[9]}]" in held for line in tcp)
+
+    def _links(self, start: str) -> Iterator[str]:
+        for entry in Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):  # Closed meanwhile.
+                link = str(entry.readlink())
+                if link.startswith(start):
+                    yield link
 
     def _kib(self, name: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
