@@ -6,6 +6,7 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Final, assert_never
 
+from lampyr.worker.runtimes.files import locked, make_directory
 from lampyr.worker.runtimes.interpreters import Interpreter, Interpreters, Places
 from lampyr.worker.runtimes.model import (
     BOOTSTRAPS,
@@ -88,13 +89,15 @@ class RuntimeCatalog:
 
         wanted = _wanted(name)
         places = self._places
-        if wanted.language is Language.PYTHON and self._interpreters.find(wanted) is None:
-            install.python(wanted, places, on_progress)
-        elif wanted.language is Language.NODE:
-            if self._interpreters.find(wanted) is None:
-                install.node(wanted, places, on_progress)
-            if not self._node.has_client(wanted.release):
-                install.node_client(wanted, self._node, places, on_progress)
+        # Of two that install at once, the second finds what the first has made.
+        with locked(make_directory(places.runtimes) / "install.lock"):
+            if wanted.language is Language.PYTHON and self._interpreters.find(wanted) is None:
+                install.python(wanted, places, on_progress)
+            elif wanted.language is Language.NODE:
+                if self._interpreters.find(wanted) is None:
+                    install.node(wanted, places, on_progress)
+                if not self._node.has_client(wanted.release):
+                    install.node_client(wanted, self._node, places, on_progress)
         runtime = self.find(name)
         on_progress(f"{name} is there: {runtime.version}")
         self.prepare(name)
