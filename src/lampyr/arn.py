@@ -135,9 +135,7 @@ def function_reference(
 
 
 @lru_cache(maxsize=4_096)
-def _reference(
-    account_id: str, region: str, name: str, qualifier: str | None
-) -> FunctionReference:
+def _reference(account_id: str, region: str, name: str, qualifier: str | None) -> FunctionReference:
     parsed = parse(name)
     if parsed is None:
         raise InvalidParameterValueException(f"{name!r} is not a function name or ARN")

@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
         self.received(request)
 
     def _count_body(self) -> None:
-        """Part of a body is here and more is to come: is it wanted, is it too much?"""
+        """Part of a body is here and more is to come: it may be waited for, or be too much."""
         request, parts = self._request, self._parts
         assert request is not None  # noqa: S101 - narrows the type
         if not self._body_bytes and request.headers.get("expect", "").lower() == "100-continue":

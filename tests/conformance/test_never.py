@@ -58,7 +58,8 @@ def handler(event, context):
 """
     with function(lambda_client, code) as name:
         value(lambda_client, name)
-        silent, loud = [], []
+        silent: list[float] = []
+        loud: list[float] = []
         for _ in range(40):
             for event, times in (({}, silent), ({"log": True}, loud)):
                 begun = time.perf_counter()

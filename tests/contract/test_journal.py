@@ -108,7 +108,7 @@ async def test_a_timeout_is_told_between_the_last_line_and_end(pipes: Pipes) -> 
 async def test_output_is_read_while_the_function_runs(pipes: Pipes) -> None:
     pipes.journal.begin(an_invocation())
     pipes.write(b"early\n")
-    while "early" not in await pipes.lines():  # noqa: ASYNC110 - no event tells of a pipe
+    while "early" not in await pipes.lines():
         await asyncio.sleep(0)
 
 

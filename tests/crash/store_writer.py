@@ -47,8 +47,8 @@ async def live(control: Control, name: str) -> None:
         lambda: functions.update_code(
             plane, UpdateCode(key=key, package=package(name, 4), publish=True)
         ),
-        lambda: functions.delete(plane, FunctionReference(key=key, qualifier="1")),
-        lambda: functions.delete(plane, FunctionReference(key=key, qualifier=None)),
+        lambda: functions.delete(plane, FunctionReference.of(key, "1")),
+        lambda: functions.delete(plane, FunctionReference.of(key, None)),
     )
     for number, step in enumerate(steps):
         await step()

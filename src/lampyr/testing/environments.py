@@ -151,7 +151,9 @@ class FakeCluster:
         init_seconds: float,
         within: Invocation | None = None,
     ) -> ExecutionEnvironment | Failure:
-        self.starts.append({"init_seconds": init_seconds, "again": within is not None, "tenant_id": tenant_id})
+        self.starts.append(
+            {"init_seconds": init_seconds, "again": within is not None, "tenant_id": tenant_id}
+        )
         if self.gate is not None:
             await self.gate.wait()
         if self.failures:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.worker.sandbox import wiring
 from lampyr.worker.sandbox.base import Exit, SandboxError, SandboxSpec
+from lampyr.worker.sandbox.disks import device_mb
 from lampyr.worker.sandbox.process import relocate, relocate_all
 from lampyr.worker.sandbox.spawner.cgroups import quota_microseconds
-from lampyr.worker.sandbox.disks import device_mb
 
 SPEC = SandboxSpec(
     environment_id="e", argv=("/bin/true",), variables={}, mounts={}, memory_mb=128, tmp_mb=512
