@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from lampyr.worker.sandbox.base import SandboxError
+from tests.contract.sandbox_benches import marked
 from tests.contract.sandboxes import REPOSITORY, LocalBench
-from tests.contract.test_sandbox import marked
 
 SERVER = """
 import asyncio, sys

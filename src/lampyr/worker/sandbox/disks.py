@@ -99,7 +99,7 @@ class Disks:
 
     async def _make(self, tmp_mb: int) -> Disk:
         template = await self._template(tmp_mb)
-        making = asyncio.ensure_future(asyncio.to_thread(self._copy, template))
+        making = asyncio.get_running_loop().run_in_executor(None, self._copy, template)
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
