@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from lampyr.api import local
 from lampyr.api.auth import SignatureAuth
 from lampyr.api.call import Call, Services
-from lampyr.api.operations import Handler, handlers
+from lampyr.api.operations import Handler, handlers, invoke
 from lampyr.api.origins import Origins
 from lampyr.api.parser import Parse, compile_parser
 from lampyr.api.router import Match, Router, parse_query
@@ -30,7 +30,10 @@ from lampyr.errors import (
     UnsupportedMediaTypeException,
 )
 from lampyr.http1 import Request, Response
+from lampyr.invoke.invoker import cut_short
 from lampyr.limits import KIB, MIB
+from lampyr.model.invocation import InvokeResult
+from lampyr.worker.environment import EnvironmentStoppedError
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +121,35 @@ class LambdaApi:
             sorry = f"Lampyr failed to serve this request; its log says why, under {request_id}."
             return self._error(ServiceException(sorry), request_id)
 
+    def begin(self, request: Request, done: Callable[[Response], None]) -> bool:
+        """Serve a warm invocation without a task: `done` gets the answer, once, some time later.
+
+        False where it takes more than that: then nothing has happened, and `handle` serves it.
+        The same tables and rules are used; what is saved is two turns of the event loop.
+        """
+        found = self._match(request.method, request.path, request.query)
+        if found is None or found[0].name != "Invoke":
+            return False
+        headers = request.headers
+        if "content-encoding" in headers:
+            return False
+        request_id = self._new_id()
+        tables = self._tables["Invoke"]
+
+        def tell(outcome: InvokeResult | EnvironmentStoppedError) -> None:
+            if isinstance(outcome, EnvironmentStoppedError):
+                done(self._error(cut_short(), request_id))
+            else:
+                done(tables.serialize(invoke.answer(outcome), request_id))
+
+        try:
+            call = self._call(request, request_id)
+            arguments = tables.parse(found[1], request.query, headers, request.body)
+            tables.validate(arguments)
+            return invoke.begin_invoke(call, arguments, tell)
+        except ServiceError:
+            return False  # The other way comes to the same error, and says it.
+
     def body_limit(self, method: str, path: str) -> int:
         """How many bytes of body a request may have; asked before the body is read."""
         operation = self._operation_of(method, path)
@@ -139,17 +171,7 @@ class LambdaApi:
         if found is None and local.is_health(path) and method in {"GET", "HEAD"}:
             return local.health(request_id)
         headers = request.headers
-        base_url = self._origins.base_url(headers)
-        self._origins.check(method, headers, base_url)
-        caller = self._auth.caller(headers, query)
-        call = Call(
-            request_id=request_id,
-            account_id=caller.account_id,
-            region=caller.region,
-            base_url=base_url,
-            services=self._services,
-            trace=headers.get("x-amzn-trace-id"),
-        )
+        call = self._call(request, request_id)
         if found is None:
             if path.startswith(local.PREFIXES):
                 return await local.serve(call, request)
@@ -166,6 +188,20 @@ class LambdaApi:
             arguments = tables.parse(labels, query, headers, request.body)
         tables.validate(arguments)
         return tables.serialize(await tables.handler(call, arguments), request_id)
+
+    def _call(self, request: Request, request_id: str) -> Call:
+        headers = request.headers
+        base_url = self._origins.base_url(headers)
+        self._origins.check(request.method, headers, base_url)
+        caller = self._auth.caller(headers, request.query)
+        return Call(
+            request_id=request_id,
+            account_id=caller.account_id,
+            region=caller.region,
+            base_url=base_url,
+            services=self._services,
+            trace=headers.get("x-amzn-trace-id"),
+        )
 
     def _compile(self, operation: Operation) -> Tables:
         model = self._model

@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol
 
 from lampyr.clock import Clock
@@ -29,6 +30,10 @@ _BUSY: Final = encode(Response(503, (), b""), keep_alive=False)
 
 class Api(Protocol):
     """What the front door serves."""
+
+    def begin(self, request: Request, done: Callable[[Response], None]) -> bool:
+        """Serve without a task what can be; false, and nothing has happened, for the rest."""
+        ...
 
     async def handle(self, request: Request) -> Response: ...
 
@@ -142,15 +147,33 @@ class FrontConnection(Connection):
         return self._door.api.body_limit(method, path)
 
     def received(self, request: Request) -> None:
+        waits = self.serving or self._requests or self._writable is not None
+        if not (waits or request.too_large or self._last):
+            self.serving = True  # Before, as the answer may come at once.
+            if self._door.api.begin(request, partial(self._done, request)):
+                return
+            self.serving = False
         self._requests.append(request)
+        if not self.serving:
+            self._go_on()
+        if len(self._requests) > PIPELINED_MAX and self.transport is not None:
+            self.transport.pause_reading()
+
+    def _done(self, request: Request, response: Response) -> None:
+        """The answer to what was begun without a task."""
+        self.serving = False
+        self._answer(request, response)
+        if self._requests:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Have the task look at what waits."""
         if self._wake is not None:
             if not self._wake.done():
                 self._wake.set_result(None)
         elif not self._started:
             self._started = True
             self._door.tasks.start(self._serve(), "connection")
-        if len(self._requests) > PIPELINED_MAX and self.transport is not None:
-            self.transport.pause_reading()
 
     def closed(self) -> None:
         self._door.left(self)
@@ -191,7 +214,8 @@ class FrontConnection(Connection):
         handle: Callable[[Request], Awaitable[Response]] = self._door.api.handle
         loop = asyncio.get_running_loop()
         while self.transport is not None:
-            while self._requests:
+            await self.drained()
+            while self._requests and not self.serving:
                 request = self._requests.popleft()
                 self.serving = True
                 if request.too_large:
@@ -199,13 +223,14 @@ class FrontConnection(Connection):
                 else:
                     response = await handle(request)
                 self.serving = False
-                if not await self._answer(request, response):
+                if not self._answer(request, response):
                     return
+                await self.drained()
             self._wake = loop.create_future()
             await self._wake
             self._wake = None
 
-    async def _answer(self, request: Request, response: Response) -> bool:
+    def _answer(self, request: Request, response: Response) -> bool:
         """Whether the connection stays open."""
         transport = self.transport
         if transport is None:
@@ -215,7 +240,6 @@ class FrontConnection(Connection):
         if not keep:
             self.close()
             return False
-        await self.drained()
         if len(self._requests) == PIPELINED_MAX and not transport.is_closing():
             transport.resume_reading()
         return True

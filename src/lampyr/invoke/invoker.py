@@ -11,7 +11,7 @@ from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.worker import outcomes
-from lampyr.worker.environment import EnvironmentStoppedError
+from lampyr.worker.environment import EnvironmentStoppedError, Tell
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import SandboxError
 
@@ -28,6 +28,30 @@ class Invoker:
     def in_flight(self, account_id: str, region: str) -> int:
         return self._in_flight[account_id, region]
 
+    def begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
+        """Run `invocation` if an environment waits for it; false, and nothing is done, if not.
+
+        For the warm path: no task and no future. `tell` hears the outcome, once; raises as
+        `invoke` does.
+        """
+        check_tenant(version, invocation.tenant_id)
+        account = (version.key.account_id, version.key.region)
+        in_flight = self._in_flight
+        admit(in_flight[account], self._limits.concurrent_executions)
+        environment = self._pool.take(version, invocation.tenant_id)
+        if environment is None:
+            return False
+        in_flight[account] += 1
+
+        def ended(outcome: InvokeResult | EnvironmentStoppedError) -> None:
+            in_flight[account] -= 1
+            tell(outcome)
+
+        now = self._clock.monotonic()
+        deadline = now + version.timeout_seconds
+        environment.begin(invocation, started=now, deadline=deadline, tell=ended)
+        return True
+
     async def invoke(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
         """Run `invocation` on `version`; raise a `ServiceError` where Lambda would refuse to."""
         check_tenant(version, invocation.tenant_id)
@@ -43,7 +67,7 @@ class Invoker:
                 invocation, started=now, deadline=now + version.timeout_seconds
             )
         except EnvironmentStoppedError as error:
-            raise ServiceException("Lampyr is stopping; the invocation was cut short") from error
+            raise cut_short() from error
         finally:
             self._in_flight[account] -= 1
 
@@ -67,6 +91,11 @@ class Invoker:
         return await got.invoke(
             invocation, started=started, deadline=started + version.timeout_seconds
         )
+
+
+def cut_short() -> ServiceException:
+    """What the caller hears whose environment was stopped around the invocation."""
+    return ServiceException("Lampyr is stopping; the invocation was cut short")
 
 
 def _init_failed(

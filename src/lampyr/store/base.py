@@ -14,6 +14,10 @@ class StoreError(Exception):
 class FunctionTable(Protocol):
     """Functions with their versions. What a method returned from is durable."""
 
+    def known(self, key: FunctionKey) -> Function | None:
+        """What can be said without waiting; None does not mean that there is none."""
+        ...
+
     async def get(self, key: FunctionKey) -> Function | None: ...
 
     async def all(self, account_id: str, region: str) -> Sequence[Function]:

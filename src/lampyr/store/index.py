@@ -34,6 +34,9 @@ class FunctionIndex:
         for function in functions:
             self._put(function)
 
+    def known(self, key: FunctionKey) -> Function | None:
+        return self._functions.get(key)
+
     async def get(self, key: FunctionKey) -> Function | None:
         return self._functions.get(key)
 

@@ -10,6 +10,7 @@ the one place that writes `state`.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -40,6 +41,10 @@ class ResponseTooLargeError(Exception):
 
 class EnvironmentStoppedError(Exception):
     """The environment was shut down around an invocation: no fault of the function."""
+
+
+Tell = Callable[[InvokeResult | EnvironmentStoppedError], None]
+"""Hears what came of an invocation."""
 
 
 class Peer(Protocol):
@@ -92,7 +97,7 @@ class ExecutionEnvironment:
         self._init: asyncio.Future[Failure | None] = self._loop.create_future()
         self._peer: Peer | None = None
         self._invocation: Invocation | None = None
-        self._result: asyncio.Future[InvokeResult] | None = None
+        self._tell: Tell | None = None
         self._started = 0.0
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -115,10 +120,26 @@ class ExecutionEnvironment:
     def invoke(
         self, invocation: Invocation, *, started: float, deadline: float
     ) -> "asyncio.Future[InvokeResult]":
+        """As `begin`, for a caller who waits; raises `EnvironmentStoppedError`."""
+        result: asyncio.Future[InvokeResult] = self._loop.create_future()
+
+        def tell(outcome: InvokeResult | EnvironmentStoppedError) -> None:
+            if result.done():
+                return  # Whoever waited was cancelled: the server is stopping.
+            if isinstance(outcome, EnvironmentStoppedError):
+                result.set_exception(outcome)
+            else:
+                result.set_result(outcome)
+
+        self.begin(invocation, started=started, deadline=deadline, tell=tell)
+        return result
+
+    def begin(self, invocation: Invocation, *, started: float, deadline: float, tell: Tell) -> None:
         """Run one invocation; a function that fails is an outcome, not an exception.
 
-        `started` and `deadline` are monotonic seconds; `started` lies before now when the
-        invocation had to wait for a second Init, whose time counts as the function's own.
+        `tell` is called once, in the turn of the event loop in which the outcome is known, and
+        must not raise. `started` and `deadline` are monotonic seconds; `started` lies before now
+        when the invocation had to wait for a second Init, whose time counts as the function's own.
         """
         self.advance(Event.INVOKE)
         if self.frozen:
@@ -127,15 +148,13 @@ class ExecutionEnvironment:
         peer, self._peer = self._peer, None
         assert peer is not None  # noqa: S101 - READY means that the runtime waits
         self._invocation, self._started, self._deadline = invocation, started, deadline
-        result: asyncio.Future[InvokeResult] = self._loop.create_future()
-        self._result = result
+        self._tell = tell
         if invocation is not self._within:
             self.journal.begin(invocation)
         now = self._clock.monotonic()
         peer.deliver(invocation, int((self._clock.now() + deadline - now) * 1000))
         if self._timer is None:
             self._timer = self._loop.call_later(max(0.0, deadline - now), self._check_deadline)
-        return result
 
     def freeze(self) -> None:
         """Stop the clock of every process inside until the next invocation."""
@@ -269,18 +288,18 @@ class ExecutionEnvironment:
         return replace(failure, log_tail=tail)
 
     def _shut_down(self) -> None:
-        result, self._result = self._result, None
-        if result is not None and not result.done():
-            result.set_exception(EnvironmentStoppedError())
+        tell, self._tell = self._tell, None
         self._invocation = None
+        if tell is not None:
+            tell(EnvironmentStoppedError())
         self._over(Event.SHUTDOWN, outcomes.stopped())
 
     def _finish(self, outcome: bytes | Failure) -> None:
         """Log the end of the invocation in progress and give its caller what came of it."""
-        invocation, result = self._invocation, self._result
-        self._invocation = self._result = None
+        invocation, tell = self._invocation, self._tell
+        self._invocation = self._tell = None
         assert invocation is not None  # noqa: S101 - only called while one is in progress
-        assert result is not None  # noqa: S101 - set together with the invocation
+        assert tell is not None  # noqa: S101 - set together with the invocation
         now = self._clock.monotonic()
         overdue = now - self._memory_sampled > MEMORY_SAMPLE_SECONDS
         if overdue or now - self._started > MEMORY_GROWS_SECONDS:
@@ -292,9 +311,7 @@ class ExecutionEnvironment:
             memory_bytes=self._memory_peak,
             failure=failure,
         )
-        if result.done():
-            return  # Whoever waited was cancelled: the server is stopping.
-        result.set_result(
+        tell(
             InvokeResult(
                 executed_version=self.version.version,
                 payload=outcome.payload if isinstance(outcome, Failure) else outcome,

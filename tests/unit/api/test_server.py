@@ -1,7 +1,7 @@
 """The front door: who is let in, and who is cut off again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -53,6 +53,9 @@ class Api:
     def __init__(self) -> None:
         self.let = asyncio.Event()
         self.served = 0
+
+    def begin(self, request: Request, done: Callable[[Response], None]) -> bool:
+        return False
 
     async def handle(self, request: Request) -> Response:
         await self.let.wait()

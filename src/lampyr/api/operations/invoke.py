@@ -19,11 +19,11 @@ from lampyr.errors import (
     ResourceNotFoundException,
 )
 from lampyr.invoke.rules import resolve
-from lampyr.model.function import FunctionKey
-from lampyr.model.invocation import Invocation, InvocationType
+from lampyr.model.invocation import Invocation, InvocationType, InvokeResult
 
 if TYPE_CHECKING:
     from lampyr.api.call import Call
+    from lampyr.worker.environment import Tell
 
 LARGE_JSON_BYTES: Final = 256 * 1024
 """From here on JSON is checked on a thread, so that other callers do not wait for it."""
@@ -38,8 +38,7 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
         raise NotServedError("Lampyr does not serve asynchronous invocation (Event) yet")
     services = call.services
     reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
-    key: FunctionKey = reference.key
-    function = await services.store.functions.get(key)
+    function = await services.store.functions.get(reference.key)
     if function is None:
         raise ResourceNotFoundException(f"Function not found: {reference.arn}")
     version = resolve(function, reference.qualifier, reference.unqualified_arn)
@@ -47,36 +46,67 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
         return {"StatusCode": 204}
     payload = request.get("Payload") or b"{}"
     await _check_json(payload)
-    result = await services.invoker.invoke(
-        version,
-        Invocation(
-            request_id=call.request_id,
-            payload=payload,
-            invoked_arn=reference.arn,
-            client_context=_client_context(request.get("ClientContext")),
-            trace_header=call.trace_header,
-            tenant_id=request.get("TenantId"),
-            wants_log_tail=request.get("LogType") == "Tail",
-        ),
-    )
-    answer: dict[str, Any] = {
+    invocation = _invocation(call, request, reference.arn, payload)
+    return answer(await services.invoker.invoke(version, invocation))
+
+
+def begin_invoke(call: Call, request: dict[str, Any], tell: Tell) -> bool:
+    """`invoke` without waiting for anything, where an environment is warm; else false.
+
+    False, and nothing is done, also where `invoke` would refuse: it says why. `tell` hears the
+    outcome.
+    """
+    payload = request.get("Payload") or b"{}"
+    if request.get("InvocationType", "RequestResponse") != "RequestResponse" or (
+        "DurableExecutionName" in request or len(payload) >= LARGE_JSON_BYTES
+    ):
+        return False
+    services = call.services
+    reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
+    function = services.store.functions.known(reference.key)
+    if function is None:
+        return False
+    version = resolve(function, reference.qualifier, reference.unqualified_arn)
+    _parse(payload)
+    return services.invoker.begin(version, _invocation(call, request, reference.arn, payload), tell)
+
+
+def answer(result: InvokeResult) -> dict[str, Any]:
+    """The output of the operation."""
+    found: dict[str, Any] = {
         "StatusCode": 200,
         "ExecutedVersion": result.executed_version,
         "Payload": result.payload,
     }
     if result.function_error is not None:
-        answer["FunctionError"] = result.function_error
+        found["FunctionError"] = result.function_error
     if result.log_tail:
-        answer["LogResult"] = base64.b64encode(result.log_tail).decode()
-    return answer
+        found["LogResult"] = base64.b64encode(result.log_tail).decode()
+    return found
+
+
+def _invocation(call: Call, request: dict[str, Any], arn: str, payload: bytes) -> Invocation:
+    return Invocation(
+        request_id=call.request_id,
+        payload=payload,
+        invoked_arn=arn,
+        client_context=_client_context(request.get("ClientContext")),
+        trace_header=call.trace_header,
+        tenant_id=request.get("TenantId"),
+        wants_log_tail=request.get("LogType") == "Tail",
+    )
 
 
 async def _check_json(payload: bytes) -> None:
+    if len(payload) < LARGE_JSON_BYTES:
+        _parse(payload)
+    else:
+        await asyncio.to_thread(_parse, payload)
+
+
+def _parse(payload: bytes) -> None:
     try:
-        if len(payload) < LARGE_JSON_BYTES:
-            json.loads(payload.decode())
-        else:
-            await asyncio.to_thread(json.loads, payload)
+        json.loads(payload.decode())
     except (ValueError, RecursionError) as error:
         message = (
             f"Could not parse request body into json: Could not parse payload into json: {error}"

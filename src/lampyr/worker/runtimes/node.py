@@ -86,7 +86,7 @@ class NodeRuntimes:
         return Runtime(
             name=name,
             version=interpreter.version,
-            argv=("/var/lang/bin/node", *_FLAGS, *_off(release), "/var/runtime/index.mjs"),
+            argv=("/var/lang/bin/node", *_FLAGS, *_off(release), "/var/runtime/start.mjs"),
             mounts=MappingProxyType({"/var/lang": interpreter.prefix, "/var/runtime": str(tree)}),
             variables=MappingProxyType({"NODE_PATH": node_path}),
         )
@@ -155,12 +155,12 @@ def names_in(archive: Path) -> set[str]:
 
 
 def _assemble(tree: Path, client: RuntimeClient, kept: Path) -> None:
-    make_directory(tree)
-    shutil.copytree(kept, tree / "aws-lambda-ric")
+    # AWS's client has the place that it has at AWS: error messages name it.
+    shutil.copytree(kept, tree)
     generation = client.version.partition(".")[0]
     for name, target in (
         ("runtime-client.cjs", "runtime-client.cjs"),
-        (f"index-{generation}.mjs", "index.mjs"),
+        (f"start-{generation}.mjs", "start.mjs"),
     ):
         shutil.copyfile(_OWN / name, tree / target)
         (tree / target).chmod(0o644)

@@ -1,3 +1,3 @@
 // Starts AWS's Node.js runtime client, generation 4, on Lampyr's own Runtime API client.
 import "./runtime-client.cjs";
-await import("./aws-lambda-ric/index.mjs");
+await import("./index.mjs");
