@@ -1,9 +1,6 @@
 """Functions that try to take the host, Lampyr or their neighbours down: each harms itself alone."""
 
-import os
-import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,9 +94,8 @@ def test_a_fork_bomb_meets_its_limit_and_goes_with_its_environment(
 ) -> None:
     with function(client, FORK_BOMB, Timeout=30, MemorySize=1769) as name, neighbour(server):
         assert 500 < value(client, name) < 1024
-        assert "fork" in str(invoke(client, name, "again").payload) or True
     eventually("all are gone", lambda: processes_below(anatomy(server).spawner) == 0)
-    with function(client, FORK_BOMB, Timeout=4, MemorySize=1769) as name, neighbour(server):
+    with function(client, FORK_BOMB, Timeout=2, MemorySize=1769) as name, neighbour(server):
         answer = invoke(client, name, "stay")
         assert answer.payload["errorType"] == "Sandbox.Timedout"
     eventually("all are gone", lambda: processes_below(anatomy(server).spawner) == 0)
@@ -123,9 +119,9 @@ def handler(event, context):
 
 def test_out_of_memory_again_and_again(server: LampyrServer, client: Any) -> None:
     code = "def handler(event, context): return len(bytearray(event * 1024 * 1024))"
-    with function(client, code, Timeout=30) as name, neighbour(server):
-        for _ in range(5):
-            answer = invoke(client, name, 600)
+    with function(client, code, Timeout=30, MemorySize=512) as name, neighbour(server):
+        for _ in range(4):
+            answer = invoke(client, name, 2_000)
             assert answer.payload["errorType"] == "Runtime.ExitError"
             assert answer.payload["errorMessage"].endswith("signal: killed")
         assert value(client, name, 1) == MIB
@@ -177,7 +173,7 @@ HOLD = '''
 import socket, sys
 held = []
 try:
-    while len(held) < 1000:
+    while len(held) < 400:
         held.append(socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5))
         held[-1].sendall(b"GET /_lampyr/health HTTP/1.1")
 except OSError:
@@ -287,7 +283,7 @@ def test_a_response_of_100_mb(server: LampyrServer, client: Any) -> None:
 NEVER_READS = f"""{RUNTIME_API}
 def handler(event, context):
     connection = connect()
-    connection.settimeout(2)
+    connection.settimeout(1)
     sent = 0
     request = b"GET /2018-06-01/nothing/here HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" * 1000
     try:
@@ -395,12 +391,9 @@ def handler(event, context):
 def test_one_that_never_ends_holds_up_nobody(server: LampyrServer, client: Any) -> None:
     """Both cores are kept busy by functions that only compute, with a small share each."""
     code = "def handler(event, context):\n    while True: pass"
-    name = create(client, code, Timeout=4, MemorySize=1769)
+    name = create(client, code, Timeout=3, MemorySize=1769)
     with neighbour(server):
         calls = [Later(lambda: invoke(client, name)) for _ in range(4)]
         for call in calls:
             assert call.result(30).payload["errorType"] == "Sandbox.Timedout"
     client.delete_function(FunctionName=name)
-    assert Path(f"/proc/{anatomy(server).server}").exists()
-    assert os.getpid()
-    threading.Event().wait(0)
