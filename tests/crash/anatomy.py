@@ -43,7 +43,10 @@ class Anatomy:
 
 def anatomy(server: LampyrServer) -> Anatomy:
     assert server.process is not None
-    top = server.process.pid
+    return anatomy_of(server.process.pid)
+
+
+def anatomy_of(top: int) -> Anatomy:
     parts = {"spawner": 0, "keeper": 0}
     for child in children(top):
         text = command_line(child)
@@ -113,12 +116,7 @@ class Belongings:
         if not taken_over:
             tops = Path("/sys/fs/cgroup").glob(f"*/{self._group}*")
             yield from (f"cgroup {path}" for path in tops)
-        if not self.network:
-            return
-        if f"lampyr_{self.network}" in tables():
-            yield f"nft table of {self.network}"
-        devices = [path.name for path in Path("/sys/class/net").iterdir()]
-        yield from (f"device {name}" for name in devices if self.network in name)
+        yield from left_of_network(self.network)
 
     @property
     def _group(self) -> str:
@@ -127,15 +125,28 @@ class Belongings:
 
 def belongings(server: LampyrServer) -> Belongings:
     state = server.data_dir / "run" / "instance.json"
-    keeper = command_line(anatomy(server).keeper).split()
-    network = next((word for word in keeper if len(word) == 8 and _is_hex(word)), "")
+    now = anatomy(server)
     return Belongings(
         held=server.held(),
         sandboxes=json.loads(state.read_text())["id"],
-        network=network,
+        network=network_of(now.keeper),
         directory=server.directory,
         temporary=server.temporary,
     )
+
+
+def network_of(keeper: int) -> str:
+    """The name that a keeper gives to what it makes; empty when there is none."""
+    words = command_line(keeper).split()
+    return next((word for word in words if len(word) == 8 and _is_hex(word)), "")
+
+
+def left_of_network(name: str) -> list[str]:
+    if not name:
+        return []
+    found = [f"nft table of {name}"] if f"lampyr_{name}" in tables() else []
+    devices = [path.name for path in Path("/sys/class/net").iterdir()]
+    return found + [f"device {device}" for device in devices if name in device]
 
 
 def _is_hex(word: str) -> bool:

@@ -1,19 +1,31 @@
 """SIGTERM and SIGINT: over within five seconds, exit code 0, and nothing left."""
 
+import itertools
 import os
+import random
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lampyr.testing.server import STOP_SECONDS_MAX, LampyrServer
+from lampyr.testing.leftovers import held_by, left_of
+from lampyr.testing.server import STOP_SECONDS_MAX, LampyrServer, command
 from tests.conformance.deployed import PYTHON, ROLE, create, invoke, unique_name, value, zipped
-from tests.crash.anatomy import anatomy, belongings, eventually
+from tests.crash.anatomy import (
+    anatomy,
+    anatomy_of,
+    belongings,
+    eventually,
+    left_of_network,
+    network_of,
+)
 from tests.crash.lives import Later
 
 pytestmark = [pytest.mark.root, pytest.mark.lampyr_only]
@@ -132,7 +144,7 @@ def test_during_deployment(new_server: NewServer) -> None:
 
 
 def test_with_callers_who_do_not_go(new_server: NewServer) -> None:
-    """Idle connections, half a request, and one who does not read his answer."""
+    """Idle connections, half a request, a long poll, and one who does not read his answer."""
     server = new_server()
     server.start()
     client = server.client()
@@ -141,12 +153,66 @@ def test_with_callers_who_do_not_go(new_server: NewServer) -> None:
     client.close()
     address = ("127.0.0.1", int(server.endpoint_url.rsplit(":", 1)[1]))
     whole = f"POST /2015-03-31/functions/{name}/invocations HTTP/1.1\r\nHost: x\r\n"
-    begun = [b"", b"GET / HT", whole.encode() + b"Content-Length: 10\r\n\r\n12"]
-    sockets = [socket.create_connection(address) for _ in range(4)]
-    for connection, text in zip(sockets, begun, strict=False):
-        connection.sendall(text)
-    sockets[3].sendall((whole + "Content-Length: 2\r\n\r\n{}").encode() * 20)
+    begun = [
+        "",
+        "GET / HT",
+        f"{whole}Content-Length: 10\r\n\r\n12",
+        f"GET /_lampyr/logs/{name}?wait_seconds=20&since_ms=99999999999999 HTTP/1.1\r\n\r\n",
+        f"{whole}Content-Length: 2\r\n\r\n{{}}" * 20,
+    ]
+    sockets = [socket.create_connection(address) for _ in begun]
+    for connection, text in zip(sockets, begun, strict=True):
+        connection.sendall(text.encode())
     threading.Event().wait(0.3)
     stop(server, signal.SIGTERM)
     for connection in sockets:
         connection.close()
+
+
+def test_impatience_does_not_make_it_worse(new_server: NewServer) -> None:
+    """Both signals, again and again, until it is over."""
+    server = new_server()
+    server.start()
+    client = server.client()
+    name = create(client, SLEEPS, Timeout=60)
+    value(client, name, 0)
+    call = Later(lambda: invoke(client, name, 50))
+    had = belongings(server)
+    process = server.process
+    assert process is not None
+    give_up = time.monotonic() + STOP_SECONDS_MAX
+    numbers = itertools.cycle([signal.SIGTERM, signal.SIGINT])
+    while process.poll() is None and time.monotonic() < give_up:
+        process.send_signal(next(numbers))
+        threading.Event().wait(0.05)
+    assert process.wait(1) in (0, -signal.SIGTERM, -signal.SIGINT), server.told()
+    server._ended()
+    assert had.left() == []
+    assert isinstance(call.result(5), Exception)
+    client.close()
+
+
+def test_in_the_middle_of_its_start(tmp_path: Path) -> None:
+    """Whatever was made by then is gone, and the next one starts as if nothing had been."""
+    server = LampyrServer(tmp_path)
+    server.temporary.mkdir(parents=True)
+    arguments = [*command(), "start", "--port", "0", "--data-dir", str(server.data_dir)]
+    dice = random.Random(3)
+    for _ in range(6):
+        process = subprocess.Popen(
+            arguments,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(server.temporary)},
+            start_new_session=True,
+        )
+        threading.Event().wait(0.1 + dice.random() * 0.5)
+        held, network = held_by(process.pid), network_of(anatomy_of(process.pid).keeper)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=STOP_SECONDS_MAX)
+        assert process.returncode in (0, -signal.SIGTERM), told
+        assert b"Traceback" not in told
+        assert left_of(held, tmp_path, server.temporary) == []
+        assert left_of_network(network) == []
+    server.start()
+    server.stop()
