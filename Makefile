@@ -35,6 +35,7 @@ format:  ## let ruff format and mend what it can
 docs:  ## make the documents that are made from code
 	@$(PYTHON) tools/install.py --dev --no-system
 	@$(BIN)/python tools/settings_reference.py
+	@$(BIN)/python tools/operations_table.py
 
 lock:  ## write the locks again; newer versions with ARGS=--upgrade
 	@$(PYTHON) tools/install.py --dev --no-system

@@ -34,7 +34,7 @@ class Pipes:
         )
         log = EnvironmentLog(self.store, GROUP, form, tail_bytes=4096)
         sandbox = cast("Any", SimpleNamespace(output=output, telemetry=telemetry))
-        self.journal = Journal(log, sandbox, self.clock, "python:3.12.1")
+        self.journal = Journal(log, sandbox, self.clock, ("python:3.12.1", "arn:of:it"))
         self.open = {self.stdout, self.telemetry}
 
     def write(self, text: bytes) -> None:
@@ -72,7 +72,7 @@ async def test_what_was_written_before_the_response_lies_before_the_end(pipes: P
     assert await pipes.lines() == [
         (
             "INIT_START Runtime Version: python:3.12.1\t"
-            "Runtime Version ARN: arn:aws:lambda:::runtime:python:3.12.1"
+            "Runtime Version ARN: arn:of:it"
         ),
         f"START RequestId: {ID} Version: $LATEST",
         "hello",

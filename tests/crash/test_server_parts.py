@@ -21,6 +21,7 @@ from tests.crash.anatomy import (
     kill,
 )
 from tests.crash.lives import Later
+from tests.load.neighbours import Usage
 
 pytestmark = [pytest.mark.root, pytest.mark.lampyr_only]
 
@@ -42,7 +43,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
     """One for all: what is killed of it has to come back. At the end nothing may be left."""
     server = LampyrServer(tmp_path_factory.mktemp("parts"))
     server.start()
+    before = Usage(server).descriptors_at_rest()
     yield server
+    after = Usage(server).descriptors_at_rest()
+    assert after <= before + 3, "what a kill cut off was closed on our side too"
     had = belongings(server)
     server.stop()
     assert had.left() == []

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from lampyr.testing.server import LampyrServer
 from tests.conformance.deployed import function, value
+from tests.crash.anatomy import eventually
 
 KEEP_UP_SECONDS_MAX: Final = 10.0
 """Slower than anything that is served, faster than anything that hangs."""
@@ -35,6 +36,17 @@ class Usage:
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - quick
+
+    def descriptors_at_rest(self) -> int:
+        """Once as many are open for a while: networks are made and given back behind the scenes."""
+        seen: list[int] = []
+
+        def steady() -> bool:
+            seen.append(self.descriptors())
+            return len(seen) > 200 and len(set(seen[-150:])) == 1
+
+        eventually("it comes to rest", steady)
+        return seen[-1]
 
     def connections(self) -> int:
         """At the public port, and in whatever state."""

@@ -40,14 +40,7 @@ def at_rest(server: LampyrServer) -> tuple[int, int]:
     eventually("idle ones are reclaimed", lambda: not anatomy(server).inits)
     eventually("their groups too", lambda: not cgroups_of_sandboxes(server))
     usage = Usage(server)
-    descriptors: list[int] = []
-
-    def steady() -> bool:
-        descriptors.append(usage.descriptors())
-        return len(descriptors) > 200 and len(set(descriptors[-100:])) == 1
-
-    eventually("networks are made again and given back", steady)
-    return usage.memory(), descriptors[-1]
+    return usage.memory(), usage.descriptors_at_rest()
 
 
 def test_200_functions_deployed_listed_and_invoked(new_server: NewServer) -> None:

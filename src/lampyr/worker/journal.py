@@ -26,8 +26,13 @@ class Journal:
     """Owns the descriptors `output` and `telemetry` of a sandbox."""
 
     def __init__(
-        self, log: EnvironmentLog, sandbox: Sandbox, clock: Clock, runtime_version: str | None
+        self,
+        log: EnvironmentLog,
+        sandbox: Sandbox,
+        clock: Clock,
+        runtime_version: tuple[str, str] | None,
     ) -> None:
+        """`runtime_version`: of a managed runtime, with its ARN."""
         self._log = log
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -38,7 +43,7 @@ class Journal:
         self._init_ms: float | None = None
         self._timeout_seconds = 0.0
         if runtime_version is not None:
-            self._log.init_start(self._now_ms(), *_runtime(runtime_version))
+            self._log.init_start(self._now_ms(), *runtime_version)
         for descriptor, feed in ((sandbox.output, log.output), (sandbox.telemetry, log.telemetry)):
             self._feeds[descriptor] = feed
             self._descriptors = (*self._descriptors, descriptor)
@@ -132,10 +137,6 @@ class Journal:
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
-
-
-def _runtime(version: str) -> tuple[str, str]:
-    return version, f"arn:aws:lambda:::runtime:{version}"
 
 
 def _trace(header: str) -> Trace | None:

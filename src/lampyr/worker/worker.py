@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from lampyr.arn import key_arn, runtime_version_arn
 from lampyr.clock import Clock
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion, Reason
@@ -227,7 +228,7 @@ class Worker:
         form = LogForm(
             stream=stream,
             function_name=key.name,
-            function_arn=launch_arn(version),
+            function_arn=key_arn(key, version.version),
             version=version.version,
             memory_mb=version.memory_mb,
             json=logging_config.log_format == "JSON",
@@ -237,21 +238,17 @@ class Worker:
         group = LogGroup(key.account_id, key.region, logging_config.log_group)
         parts = self._parts
         log = EnvironmentLog(parts.logs, group, form, tail_bytes=parts.limits.log_tail_bytes)
-        return Journal(log, sandbox, parts.clock, _runtime_version(runtime))
-
-
-def launch_arn(version: FunctionVersion) -> str:
-    key = version.key
-    return f"arn:aws:lambda:{key.region}:{key.account_id}:function:{key.name}:{version.version}"
+        return Journal(log, sandbox, parts.clock, _runtime_version(runtime, key.region))
 
 
 def _level(name: str | None, default: Level) -> Level:
     return default if name is None else parse_level(name)
 
 
-def _runtime_version(runtime: Runtime) -> str | None:
-    """`python:3.12.v1`-like, as INIT_START shows it; None for a runtime of the user's own."""
+def _runtime_version(runtime: Runtime, region: str) -> tuple[str, str] | None:
+    """Version and ARN as INIT_START shows them; None for a runtime of the user's own."""
     if not runtime.managed:
         return None
     language = "nodejs" if runtime.name.startswith("nodejs") else "python"
-    return f"{language}:{runtime.version}"
+    version = f"{language}:{runtime.version}"
+    return version, runtime_version_arn(region, version)
