@@ -250,5 +250,4 @@ def _runtime_version(runtime: Runtime, region: str) -> tuple[str, str] | None:
     if not runtime.managed:
         return None
     language = "nodejs" if runtime.name.startswith("nodejs") else "python"
-    version = f"{language}:{runtime.version}"
-    return version, runtime_version_arn(region, version)
+    return f"{language}:{runtime.version}", runtime_version_arn(region, runtime.name)
