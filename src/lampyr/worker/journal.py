@@ -23,12 +23,12 @@ DRAIN_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 class Journal:
-    """Owns the descriptors `output` and `telemetry` of a sandbox."""
+    """Owns the descriptors `output` and `telemetry` of a sandbox, if there came to be one."""
 
     def __init__(
         self,
         log: EnvironmentLog,
-        sandbox: Sandbox,
+        sandbox: Sandbox | None,
         clock: Clock,
         runtime_version: tuple[str, str] | None,
     ) -> None:
@@ -44,6 +44,8 @@ class Journal:
         self._timeout_seconds = 0.0
         if runtime_version is not None:
             self._log.init_start(self._now_ms(), *runtime_version)
+        if sandbox is None:
+            return
         for descriptor, feed in ((sandbox.output, log.output), (sandbox.telemetry, log.telemetry)):
             self._feeds[descriptor] = feed
             self._descriptors = (*self._descriptors, descriptor)

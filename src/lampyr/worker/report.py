@@ -22,6 +22,8 @@ from lampyr.observe.base import LogEvent
 
 RUNTIME_FAULT: Final = "Runtime."
 """How the type of an error begins that ends the runtime; a handler's own error does not."""
+_TYPES_TOLD: Final = (RUNTIME_FAULT, "Function.")
+"""INIT_REPORT names no other types than these: a module may raise whatever it likes."""
 
 
 class Level(IntEnum):
@@ -130,9 +132,10 @@ def init_start_text(runtime_version: str, runtime_version_arn: str) -> str:
 
 def init_report_text(init_ms: float, phase: Phase, status: Status, error_type: str | None) -> str:
     """For an Init that failed; one that succeeded is told of in the REPORT line alone."""
-    return f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: {phase}\t" + _status_text(
-        status, error_type or "Runtime.Unknown"
-    )
+    if error_type is None or not error_type.startswith(_TYPES_TOLD):
+        error_type = "Runtime.Unknown"
+    text = f"INIT_REPORT Init Duration: {init_ms:.2f} ms\tPhase: {phase}\tStatus: {status}"
+    return text if status is Status.TIMEOUT else f"{text}\tError Type: {error_type}"
 
 
 def timeout_text(now_ms: int, request_id: str, timeout_seconds: float) -> str:

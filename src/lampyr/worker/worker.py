@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +25,14 @@ from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import Level, LogForm, parse_level, stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
-from lampyr.worker.sandbox.base import Exit, Sandbox, SandboxDriver, SandboxError, SandboxSpec
+from lampyr.worker.sandbox.base import (
+    ExecuteError,
+    Exit,
+    Sandbox,
+    SandboxDriver,
+    SandboxError,
+    SandboxSpec,
+)
 from lampyr.worker.variables import Launch, variables
 
 log = logging.getLogger(__name__)
@@ -98,7 +105,7 @@ class Worker:
         try:
             running = await self._launch(version, tenant_id, within=within)
         except InvalidEntrypointError as error:
-            return outcomes.invalid_entrypoint("", error.error_type, str(error))
+            return self._refused(version, within, error)
         except (RuntimeMissingError, CodeMissingError) as error:
             raise SandboxError(str(error)) from error
         environment = running.environment
@@ -177,15 +184,19 @@ class Worker:
         )
         try:
             sandbox = await parts.driver.start(spec)
-        except BaseException:
+        except BaseException as error:
             parts.credentials.revoke(credentials.access_key_id)
+            if isinstance(error, ExecuteError) and not runtime.managed:
+                raise runtime.not_executed(spec.argv[0], error.number) from error
             raise
         environment = ExecutionEnvironment(
             environment_id=environment_id,
             version=version,
             tenant_id=tenant_id,
             sandbox=sandbox,
-            journal=self._journal(version, runtime, stream, sandbox),
+            journal=self._journal(
+                version, stream, sandbox, _runtime_version(runtime, version.key.region)
+            ),
             clock=parts.clock,
             limits=parts.limits,
             within=within,
@@ -221,8 +232,29 @@ class Worker:
         sandbox.exited.add_done_callback(ended)
         return running
 
+    def _refused(
+        self, version: FunctionVersion, within: Invocation | None, error: InvalidEntrypointError
+    ) -> Failure:
+        """The Init of what could not be executed: over before it began, and logged as any other."""
+        parts = self._parts
+        failure = outcomes.invalid_entrypoint("", error.error_type, str(error))
+        stream = stream_name(parts.clock.now(), version.version, parts.new_id())
+        journal = self._journal(version, stream, None, None)
+        if within is not None:
+            journal.begin(within)
+        journal.init_failed(0.0, failure, again=within is not None)
+        if within is not None:
+            tail = journal.finish(within, seconds=0.0, memory_bytes=0, failure=failure)
+            failure = replace(failure, log_tail=tail)
+        journal.close()
+        return failure
+
     def _journal(
-        self, version: FunctionVersion, runtime: Runtime, stream: str, sandbox: Sandbox
+        self,
+        version: FunctionVersion,
+        stream: str,
+        sandbox: Sandbox | None,
+        runtime_version: tuple[str, str] | None,
     ) -> Journal:
         key, logging_config = version.key, version.logging
         form = LogForm(
@@ -238,7 +270,7 @@ class Worker:
         group = LogGroup(key.account_id, key.region, logging_config.log_group)
         parts = self._parts
         log = EnvironmentLog(parts.logs, group, form, tail_bytes=parts.limits.log_tail_bytes)
-        return Journal(log, sandbox, parts.clock, _runtime_version(runtime, key.region))
+        return Journal(log, sandbox, parts.clock, runtime_version)
 
 
 def _level(name: str | None, default: Level) -> Level:

@@ -127,6 +127,7 @@ def test_init_is_told_of_as_text_when_it_failed() -> None:
             "Error Type: Runtime.ImportModuleError"
         )
     ]
+    assert text(Status.ERROR, "KeyError")[0].endswith("Status: error\tError Type: Runtime.Unknown")
     assert text(Status.TIMEOUT) == [
         "INIT_REPORT Init Duration: 316.80 ms\tPhase: init\tStatus: timeout"
     ]

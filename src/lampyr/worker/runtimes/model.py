@@ -1,5 +1,6 @@
 """A runtime of this host, as a worker starts it."""
 
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,6 +78,10 @@ class Runtime:
         if self.name.startswith("nodejs"):
             return _node_command(self.argv, memory_mb, (configured or {}).get("NODE_OPTIONS", ""))
         return self.argv if self.managed else (_bootstrap(task, layers),)
+
+    def not_executed(self, inside: str, number: int) -> InvalidEntrypointError:
+        """Of a `bootstrap` that the kernel refused with an error of this number."""
+        return InvalidEntrypointError(f"fork/exec {inside}: {os.strerror(number).lower()}")
 
     def on_host(
         self, task: Path, environ: Mapping[str, str] | None = None

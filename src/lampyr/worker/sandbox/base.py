@@ -8,7 +8,15 @@ from typing import Protocol
 
 from lampyr.worker.network.base import Egress
 
-__all__ = ["Egress", "Exit", "Sandbox", "SandboxDriver", "SandboxError", "SandboxSpec"]
+__all__ = [
+    "Egress",
+    "ExecuteError",
+    "Exit",
+    "Sandbox",
+    "SandboxDriver",
+    "SandboxError",
+    "SandboxSpec",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +113,12 @@ class SandboxDriver(Protocol):
 
 class SandboxError(Exception):
     """The host could not start a sandbox; the message says what to mend."""
+
+
+class ExecuteError(SandboxError):
+    """The program of a sandbox could not be executed; all else went well."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+        """Of the system's error: `errno.ENOENT` where the interpreter of a script is missing."""

@@ -24,7 +24,7 @@ from lampyr.clock import Clock
 from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.worker.network.base import NetworkSlot
 from lampyr.worker.sandbox import packets, rootfs, wiring
-from lampyr.worker.sandbox.base import SandboxError
+from lampyr.worker.sandbox.base import ExecuteError, SandboxError
 from lampyr.worker.sandbox.isolated import IsolatedDriver, IsolatedSandbox, executed, listeners
 from lampyr.worker.sandbox.layers import merged
 from lampyr.worker.sandbox.spawner.plan import INSIDE_GID, INSIDE_UID
@@ -141,6 +141,8 @@ class BubblewrapDriver(IsolatedDriver):
                 slot.runtime_api, slot.endpoint = heard.runtime_api, heard.endpoint
                 report.send(b"go")
                 await executed(report)
+            except ExecuteError:
+                raise
             except (SandboxError, OSError, ValueError) as error:
                 with contextlib.suppress(BlockingIOError):
                     said = os.read(errors, 4096).decode(errors="replace").strip()

@@ -14,7 +14,7 @@ from lampyr.limits import MIB, Limits
 from lampyr.tasks import Tasks
 from lampyr.worker.network.base import Network, NetworkError, NetworkSlot
 from lampyr.worker.sandbox import hierarchies, memory, packets, rootfs, wiring
-from lampyr.worker.sandbox.base import Exit, SandboxError, SandboxSpec
+from lampyr.worker.sandbox.base import ExecuteError, Exit, SandboxError, SandboxSpec
 from lampyr.worker.sandbox.instance import Instance
 from lampyr.worker.sandbox.spawner.cgroups import Cgroups, quota_microseconds
 
@@ -361,7 +361,10 @@ async def executed(report: socket.socket) -> None:
 def _failure(data: bytes) -> SandboxError:
     if not data:
         return SandboxDiedError("the sandbox died before it could say why")
-    return SandboxError(f"could not start a sandbox: {json.loads(data)['error']}")
+    told = json.loads(data)
+    message = f"could not start a sandbox: {told['error']}"
+    number = told.get("errno")
+    return SandboxError(message) if number is None else ExecuteError(message, number)
 
 
 async def _abandon(starting: "asyncio.Task[IsolatedSandbox | SandboxError]") -> None:

@@ -20,7 +20,7 @@ from typing import Final
 from lampyr.limits import DEFAULT_LIMITS, Limits
 from lampyr.tasks import Tasks
 from lampyr.worker.sandbox import memory, packets, rootfs, wiring
-from lampyr.worker.sandbox.base import Exit, SandboxError, SandboxSpec
+from lampyr.worker.sandbox.base import ExecuteError, Exit, SandboxError, SandboxSpec
 from lampyr.worker.sandbox.instance import Instance, start_time
 from lampyr.worker.sandbox.layers import merged
 
@@ -175,7 +175,8 @@ class ProcessDriver:
             listeners.close()
             pipes.close_ours()
             if isinstance(error, OSError):
-                raise SandboxError(f"could not start a process: {error}") from error
+                message = f"could not start a process: {error}"
+                raise ExecuteError(message, error.errno or 0) from error
             raise
         finally:
             pipes.close_theirs()

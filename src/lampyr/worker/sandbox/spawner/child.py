@@ -88,8 +88,10 @@ class Child:
             self._set_up()
             self._become()
         except BaseException as error:  # noqa: BLE001  A clone of the spawner must end here.
-            text = f"{self._step}: {error}"
-            self._report.send(json.dumps({"error": text}).encode())
+            told: dict[str, object] = {"error": f"{self._step}: {error}"}
+            if self._step == "execute" and isinstance(error, OSError):
+                told["errno"] = error.errno
+            self._report.send(json.dumps(told).encode())
         finally:
             os._exit(1)
 
