@@ -69,6 +69,7 @@ class PooledNetwork:
         self._tearing_down: asyncio.Task[None] | None = None
         self._tasks = Tasks()
         self._closing = False
+        self._restarting = False
 
     async def open(self) -> None:
         internet = self._egress is Egress.INTERNET
@@ -194,9 +195,11 @@ class PooledNetwork:
 
     def _ended(self) -> None:
         self._asked = 0
-        if not self._closing and self._kept_or_isolated():
-            log.error("network keeper ended", extra={"pid": self._keeper.pid})
-            self._tasks.start(self._restart(), "network keeper restart")
+        if self._closing or self._restarting or not self._kept_or_isolated():
+            return  # One restart at a time: it sees for itself when its keeper ends.
+        log.error("network keeper ended", extra={"pid": self._keeper.pid})
+        self._restarting = True
+        self._tasks.start(self._restart(), "network keeper restart")
 
     def _kept_or_isolated(self) -> bool:
         """Whether there is something to go on with: `open` has come to its end."""
@@ -204,19 +207,22 @@ class PooledNetwork:
 
     async def _restart(self) -> None:
         delay = 0.1
-        while True:
-            await self._keeper.close()
-            self._keeper = KeeperClient(self._heard, self._ended)
-            try:
-                router = self._kept[0] if self._kept else None
-                more = await self._keeper.start(self._arguments(), router)
-            except NetworkError as error:
-                log.error("network keeper not restarted", extra={"reason": str(error)})  # noqa: TRY400
-                self._fail_waiting(str(error))
-                await self._clock.sleep(delay)
-                delay = min(delay * 2, RESTART_SECONDS_MAX)
-                continue
-            for descriptor in more:  # Ours are still open.
-                os.close(descriptor)
-            self._refill()
-            return
+        while not await self._keeper_is_back():
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, RESTART_SECONDS_MAX)
+        self._restarting = False
+        self._refill()
+
+    async def _keeper_is_back(self) -> bool:
+        await self._keeper.close()
+        self._keeper = KeeperClient(self._heard, self._ended)
+        try:
+            router = self._kept[0] if self._kept else None
+            more = await self._keeper.start(self._arguments(), router)
+        except NetworkError as error:
+            log.error("network keeper not restarted", extra={"reason": str(error)})  # noqa: TRY400
+            self._fail_waiting(str(error))
+            return False
+        for descriptor in more:  # Ours are still open.
+            os.close(descriptor)
+        return self._keeper.alive

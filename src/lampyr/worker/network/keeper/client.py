@@ -44,6 +44,11 @@ class KeeperClient:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
+    @property
+    def alive(self) -> bool:
+        """False before `start`, and as soon as its end is known."""
+        return self._control is not None
+
     async def start(self, arguments: list[str], router: int | None) -> list[int]:
         """Run it; answer the descriptors that it came up with. Raise `NetworkError`."""
         loop = asyncio.get_running_loop()
