@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 ROLE: Final = "arn:aws:iam::000000000000:role/lambda"
 PYTHON: Final = "python3.11"
@@ -50,7 +50,12 @@ def create(client: Any, code: str | bytes, **configuration: Any) -> str:
     }
     name: str = client.create_function(**given)["FunctionName"]
     waiter = client.get_waiter("function_active_v2")
-    waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+    try:
+        waiter.wait(FunctionName=name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 600})
+    except WaiterError as error:
+        found: Any = error.last_response
+        reason = found.get("Configuration", {}).get("StateReason")
+        raise AssertionError(f"{name} is not active: {reason}") from error
     return name
 
 

@@ -70,10 +70,7 @@ async def test_what_was_written_before_the_response_lies_before_the_end(pipes: P
     pipes.write(b"hello\nworld\n")
     finish(pipes)
     assert await pipes.lines() == [
-        (
-            "INIT_START Runtime Version: python:3.12.1\t"
-            "Runtime Version ARN: arn:of:it"
-        ),
+        ("INIT_START Runtime Version: python:3.12.1\tRuntime Version ARN: arn:of:it"),
         f"START RequestId: {ID} Version: $LATEST",
         "hello",
         "world",

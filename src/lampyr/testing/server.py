@@ -46,6 +46,8 @@ class LampyrServer:
     """Of this server alone; the data survives `stop` and `kill`."""
     arguments: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    program: Sequence[str] = field(default_factory=command)
+    """What stands before `start`; another user's Lampyr has other words there."""
     endpoint_url: str = ""
     process: subprocess.Popen[str] | None = None
     errors: list[str] = field(default_factory=list)
@@ -64,7 +66,7 @@ class LampyrServer:
     def start(self, *, port: int = 0) -> str:
         """The endpoint's URL, once it answers."""
         self.temporary.mkdir(parents=True, exist_ok=True)
-        arguments = [*command(), "start", "--port", str(port), "--data-dir", str(self.data_dir)]
+        arguments = [*self.program, "start", "--port", str(port), "--data-dir", str(self.data_dir)]
         self._ready.clear()
         self.endpoint_url = ""
         self.process = subprocess.Popen(

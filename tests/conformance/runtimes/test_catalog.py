@@ -220,3 +220,22 @@ def test_a_bootstrap_that_cannot_be_run_is_refused_in_awss_words(
 def test_a_program_for_this_machine_is_a_bootstrap(tmp_path: Path) -> None:
     task = _bootstrap(tmp_path / "task", Path(os.path.realpath("/bin/sh")).read_bytes()[:4096])
     assert _os_only(tmp_path).command(memory_mb=128, task=task) == ("/var/task/bootstrap",)
+
+
+@pytest.mark.lampyr_only
+@pytest.mark.parametrize("variable", ["PYENV_ROOT", "UV_PYTHON_INSTALL_DIR", "PATH"])
+def test_a_place_of_another_user_is_passed_over(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+
+    def refused(self: Path, *arguments: object, **options: object) -> os.stat_result:
+        if str(self).startswith(str(closed)):
+            raise PermissionError(13, "Permission denied", str(self))
+        return os.stat(self)  # noqa: PTH116 - the other one is replaced here
+
+    monkeypatch.setattr(Path, "stat", refused)  # Root, who runs the tests, may look anywhere.
+    environ = {"PATH": str(BASE.parent)}
+    environ[variable] = f"{closed}:{environ.get(variable, '')}".rstrip(":")
+    assert _catalog(tmp_path, environ).find(THIS_NAME).version == VERSION

@@ -120,13 +120,21 @@ def _binary(wanted: Wanted) -> str:
 def _versions(root: Path, shape: str, wanted: Wanted) -> Iterator[Path]:
     """Newest first; `shape` says how a directory is named after its version."""
     found = []
-    for directory in root.glob(shape.format(f"{wanted.release}.*")):
+    for directory in _matching(root, shape.format(f"{wanted.release}.*")):
         named = directory.name if "/" not in shape else directory.parent.name
         version = _RELEASE_VERSION.match(named.removeprefix("cpython-").partition("-")[0])
         if version is not None:
             found.append((tuple(map(int, version.groups())), directory))
     for _, directory in sorted(found, reverse=True):
         yield directory / "bin" / _binary(wanted)
+
+
+def _matching(root: Path, pattern: str) -> list[Path]:
+    """None where this user may not look: a variable may name another user's place."""
+    try:
+        return list(root.glob(pattern))
+    except OSError:
+        return []
 
 
 def _is_program(path: Path) -> bool:
