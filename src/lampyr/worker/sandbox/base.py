@@ -29,7 +29,8 @@ class SandboxSpec:
 
     A driver adds `_LAMBDA_TELEMETRY_LOG_FD`. As only the driver knows the addresses, it replaces
     `AWS_LAMBDA_RUNTIME_API` when that is exactly `{runtime_api}`, and `AWS_ENDPOINT_URL` when that
-    is exactly `http://{endpoint}`; no other value is looked at.
+    is exactly `http://{endpoint}`, or leaves that out where the sandbox has no endpoint; no other
+    value is looked at.
     """
     mounts: Mapping[str, str]
     """Target inside → directory on the host, all read-only: `/var/task`, `/var/runtime`, …"""

@@ -84,9 +84,10 @@ def variables(
     if found.get("AWS_LAMBDA_RUNTIME_API") == "{runtime_api}":
         found["AWS_LAMBDA_RUNTIME_API"] = runtime_api
     if found.get("AWS_ENDPOINT_URL") == "http://{endpoint}":
-        if endpoint is None:
-            raise SandboxError("AWS_ENDPOINT_URL asks for an endpoint and this sandbox has none")
-        found["AWS_ENDPOINT_URL"] = f"http://{endpoint}"
+        if endpoint is None:  # Functions are to reach nothing: they are not told of it either.
+            del found["AWS_ENDPOINT_URL"]
+        else:
+            found["AWS_ENDPOINT_URL"] = f"http://{endpoint}"
     found[TELEMETRY_VARIABLE] = str(telemetry_fd)
     return found
 
