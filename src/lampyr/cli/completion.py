@@ -48,6 +48,6 @@ def function_names(
 def runtime_names(
     _ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    from lampyr.cli.runtimes import known_names  # noqa: PLC0415 - only to complete
+    from lampyr.worker.runtimes.names import WANTED  # noqa: PLC0415 - only to complete
 
-    return [CompletionItem(name) for name in known_names() if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in WANTED if name.startswith(incomplete)]

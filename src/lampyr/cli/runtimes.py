@@ -79,9 +79,3 @@ def catalog_of(runtimes_dir: str | None) -> "RuntimeCatalog":
     file = choices.config_file(None, os.environ, Path.cwd())
     settings = choices.load({"runtimes_dir": runtimes_dir}, os.environ, file)
     return RuntimeCatalog(settings.runtimes_dir, os.environ)
-
-
-def known_names() -> list[str]:
-    from lampyr.worker.runtimes.names import WANTED  # noqa: PLC0415 - not needed to start
-
-    return list(WANTED)

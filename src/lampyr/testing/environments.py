@@ -4,19 +4,14 @@ import asyncio
 import itertools
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, cast
 
 from lampyr.clock import Clock
 from lampyr.limits import DEFAULT_LIMITS
-from lampyr.model.function import (
-    FunctionKey,
-    FunctionVersion,
-    LoggingConfig,
-    Reason,
-    State,
-)
+from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation
+from lampyr.testing import builders
+from lampyr.testing.builders import a_key
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.journal import Journal
 from lampyr.worker.outcomes import Failure
@@ -28,20 +23,7 @@ REGION = "us-east-1"
 
 def a_version(name: str = "hello", **changes: Any) -> FunctionVersion:
     """A version that can run; `changes` are members of `FunctionVersion`."""
-    version = FunctionVersion(
-        key=FunctionKey(ACCOUNT, REGION, name),
-        deployment_id=f"deployment-of-{name}",
-        revision_id="revision",
-        last_modified=0.0,
-        role=f"arn:aws:iam::{ACCOUNT}:role/r",
-        runtime="python3.12",
-        handler="app.handler",
-        code_sha256="",
-        code_bytes=0,
-        logging=LoggingConfig(log_group=f"/aws/lambda/{name}"),
-        state=State.ACTIVE,
-    )
-    return replace(version, **changes)
+    return builders.a_version(a_key(name), **{"deployment_id": f"deployment-of-{name}", **changes})
 
 
 def an_invocation(payload: bytes = b"{}", **changes: Any) -> Invocation:
