@@ -86,3 +86,19 @@ def test_a_package_over_250_mb_unzipped_is_refused(lambda_client: Any) -> None:
     )
     assert (status, code) == (400, "InvalidParameterValueException")
     assert message == "Unzipped size must be smaller than 262144000 bytes"
+
+
+@pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html")
+def test_a_package_over_50_mb_is_refused_as_a_request_that_is_too_large(
+    lambda_client: Any,
+) -> None:
+    status, code, message = refusal(
+        lambda_client.create_function,
+        FunctionName=unique_name("large"),
+        Runtime=PYTHON,
+        Role=ROLE,
+        Handler="app.handler",
+        Code={"ZipFile": bytes(53 * 1024 * 1024)},
+    )
+    assert (status, code) == (413, "RequestEntityTooLargeException")
+    assert message == "Request must be smaller than 70167211 bytes for the CreateFunction operation"
