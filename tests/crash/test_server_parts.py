@@ -51,11 +51,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
     client.close()
     before = Usage(server).descriptors_at_rest()
     yield server
-    after = Usage(server).descriptors_at_rest()
-    assert after <= before + 3, "what a kill cut off was closed on our side too"
-    had = belongings(server)
-    server.stop()
+    try:
+        after = Usage(server).descriptors_at_rest()
+        had = belongings(server)
+    finally:
+        server.stop()
     assert had.left() == []
+    assert after <= before + 3, "what a kill cut off was closed on our side too"
 
 
 @pytest.fixture(scope="module")
