@@ -50,11 +50,14 @@ def a_function(key: FunctionKey | None = None, **members: Any) -> Function:
 
 
 def a_zip(files: Mapping[str, str | bytes] | None = None) -> bytes:
-    """A package with these files; by default a Python handler."""
+    """A package with these files, by default a Python handler; the same bytes whenever made."""
     if files is None:
         files = {"app.py": "def handler(event, context):\n    return event\n"}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():
-            archive.writestr(name, data)
+            entry = zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o100644 << 16
+            archive.writestr(entry, data)
     return buffer.getvalue()
