@@ -73,7 +73,7 @@ def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row
             "2": lambda: [rows.warm_boto3(bench)],
             "3": lambda: rows.warm_stock_client(bench),
             "4": lambda: rows.throughput(bench),
-            "5": lambda: _node(bench, work),
+            "5": lambda: _node(bench),
             "6": lambda: [rows.cold(bench)],
             "18": lambda: [rows.control(bench)],
             "19": lambda: [rows.handler_time(bench)],
@@ -84,9 +84,8 @@ def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row
                 yield from attempt(number, end, measurement)
 
 
-def _node(bench: Bench, work: Path) -> list[Row]:
-    data = work / "main" / "data"
-    install = ["runtimes", "--data-dir", str(data), "install", "nodejs20.x"]
+def _node(bench: Bench) -> list[Row]:
+    install = ["runtimes", "install", "nodejs20.x"]
     subprocess.run([_program(), *install], check=True, capture_output=True, timeout=120)
     return rows.warm_node(bench)
 
