@@ -220,7 +220,7 @@ def _close(pipe: IO[bytes]) -> None:
 def _unprivileged(python: Path) -> list[str]:
     """A command before the command that gives up root; empty where there is nothing to give up.
 
-    An interpreter below a directory that only root may enter (`/root/.pyenv`) keeps the one
+    An interpreter below a directory that only root may enter (`~/.pyenv`) keeps the one
     capability to enter it; it still cannot write, signal or trace anything of another user.
     """
     setpriv = shutil.which("setpriv", path="/usr/bin:/bin:/usr/sbin:/sbin")
