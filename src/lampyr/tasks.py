@@ -1,7 +1,6 @@
 """Supervised background work; the only place that makes a task outside a `TaskGroup`."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -55,13 +54,3 @@ async def supervise(
             log.exception("supervised work failed", extra={"work": name, "again_in": delay})
         await sleep(delay)
         delay = min(delay * 2, delay_seconds_max)
-
-
-@contextlib.asynccontextmanager
-async def open_tasks() -> Any:
-    """`Tasks` that are closed when the block ends."""
-    tasks = Tasks()
-    try:
-        yield tasks
-    finally:
-        await tasks.close()

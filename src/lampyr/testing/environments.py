@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -175,7 +174,3 @@ def an_environment(
         limits=DEFAULT_LIMITS,
         within=within,
     )
-
-
-def payload_of(value: object) -> bytes:
-    return json.dumps(value).encode()

@@ -136,10 +136,6 @@ class Worker:
             if isinstance(error, BaseException):
                 log.error("environment did not stop", exc_info=error)
 
-    @property
-    def alive(self) -> int:
-        return len(self._running)
-
     async def _runtime(self, version: FunctionVersion) -> Runtime:
         name = version.runtime or ""
         found = self._runtimes.get(name)
