@@ -2,22 +2,46 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lampyr.model.function import FunctionKey, Reason, State, UpdateStatus
-from lampyr.store.base import Store
+from lampyr.model.resource import ResourceKey
+from lampyr.store.base import Store, StoreError
 from lampyr.store.memory import MemoryStore
 from lampyr.store.sqlite import open_store
 from lampyr.testing.builders import a_function, a_key, a_version
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    length: float
+    joints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thing:
+    """A resource with every kind of member that one may have."""
+
+    key: ResourceKey
+    mood: State = State.ACTIVE
+    legs: Mapping[str, Leg] = field(default_factory=dict)
+    pair: tuple[str, int] = ("a", 1)
+    best: Leg | None = None
+    note: str | None = None
+
+
+THINGS = {"things": Thing}
+
+
 @pytest.fixture(params=["memory", "sqlite"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    store: Store = MemoryStore() if request.param == "memory" else await open_store(tmp_path)
+    memory = request.param == "memory"
+    store: Store = MemoryStore(THINGS) if memory else await open_store(tmp_path, THINGS)
     yield store
     await store.close()
 
@@ -172,3 +196,44 @@ async def test_everything_survives_closing_and_opening(tmp_path: Path) -> None:
         assert found.published == {}
     finally:
         await store.close()
+
+
+def a_thing(name: str = "chair", **members: Any) -> Thing:
+    return Thing(key=ResourceKey("123456789012", "us-east-1", name), **members)
+
+
+async def test_a_resource_is_created_replaced_as_it_was_seen_and_deleted(store: Store) -> None:
+    things, seen = store.table(Thing), a_thing()
+    assert await things.create(seen)
+    assert not await things.create(a_thing(note="second"))
+    newer = replace(seen, best=Leg(length=1.5, joints=("knee",)))
+    assert await things.replace(seen, newer)
+    assert not await things.replace(seen, a_thing(note="late"))
+    assert await things.get(seen.key) == newer
+    assert things.known(seen.key) == newer
+    await things.create(a_thing("bench"))
+    assert [t.key.id for t in await things.all("123456789012", "us-east-1")] == ["bench", "chair"]
+    assert await things.all("123456789012", "eu-west-1") == []
+    assert await things.delete(seen.key)
+    assert not await things.delete(seen.key)
+    assert await things.everywhere() == [a_thing("bench")]
+
+
+async def test_resources_survive_closing_and_opening(tmp_path: Path) -> None:
+    whole = a_thing(
+        mood=State.FAILED,
+        legs={"left": Leg(length=0.5), "right": Leg(length=2.0, joints=("hip", "knee"))},
+        pair=("b", 2),
+        best=Leg(length=1.0),
+        note="ü",
+    )
+    store = await open_store(tmp_path, THINGS)
+    await store.table(Thing).create(whole)
+    await store.table(Thing).create(a_thing("stool"))
+    await store.table(Thing).delete(a_thing("stool").key)
+    await store.close()
+    store = await open_store(tmp_path, THINGS)
+    assert await store.table(Thing).everywhere() == [whole]
+    await store.close()
+    with pytest.raises(StoreError, match="kind things, which this Lampyr does not know"):
+        await open_store(tmp_path)

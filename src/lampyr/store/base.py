@@ -2,43 +2,61 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from lampyr.model.function import Function, FunctionKey
+from lampyr.model.function import Function
+from lampyr.model.resource import Resource
 
 
 class StoreError(Exception):
     """The store cannot be used; the message says which file it is about and what to do."""
 
 
-class FunctionTable(Protocol):
-    """Functions with their versions. What a method returned from is durable."""
+Key = tuple[str, str, str]
+"""Account, Region and name; a `FunctionKey` or a `ResourceKey`."""
 
-    def known(self, key: FunctionKey) -> Function | None:
+
+class Keyed(Protocol):
+    @property
+    def key(self) -> Key: ...
+
+
+T = TypeVar("T", bound=Keyed)
+R = TypeVar("R", bound=Resource)
+
+
+class Table(Protocol[T]):
+    """Resources of one kind. What a method returned from is durable."""
+
+    def known(self, key: Key) -> T | None:
         """What can be said without waiting; None does not mean that there is none."""
         ...
 
-    async def get(self, key: FunctionKey) -> Function | None: ...
+    async def get(self, key: Key) -> T | None: ...
 
-    async def all(self, account_id: str, region: str) -> Sequence[Function]:
+    async def all(self, account_id: str, region: str) -> Sequence[T]:
         """Of one account and Region, ordered by name."""
         ...
 
-    async def everywhere(self) -> Sequence[Function]:
+    async def everywhere(self) -> Sequence[T]:
         """Of every account and Region: for reconcilers, at start."""
         ...
 
-    async def create(self, function: Function) -> bool:
+    async def create(self, item: T) -> bool:
         """False, and nothing is stored, when the name is taken."""
         ...
 
-    async def replace(self, old: Function, new: Function) -> bool:
-        """Store `new` if the function still is what `old` shows; False when another came first."""
+    async def replace(self, old: T, new: T) -> bool:
+        """Store `new` if the resource still is `old`; False when another came first."""
         ...
 
-    async def delete(self, key: FunctionKey) -> bool:
-        """False when there was no such function."""
+    async def delete(self, key: Key) -> bool:
+        """False when there was no such resource."""
         ...
+
+
+FunctionTable = Table[Function]
+"""Functions with their versions."""
 
 
 class BlobStore(Protocol):
@@ -65,5 +83,9 @@ class Store(Protocol):
 
     @property
     def blobs(self) -> BlobStore: ...
+
+    def table(self, kind: type[R]) -> Table[R]:
+        """The resources of a kind in `lampyr.store.kinds`."""
+        ...
 
     async def close(self) -> None: ...

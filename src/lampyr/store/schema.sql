@@ -16,6 +16,15 @@ CREATE TABLE function_versions (
     PRIMARY KEY (account_id, region, name, number)
 );
 
+CREATE TABLE resources (
+    kind TEXT NOT NULL,
+    account_id TEXT NOT NULL,
+    region TEXT NOT NULL,
+    id TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (kind, account_id, region, id)
+);
+
 CREATE TABLE alembic_version (
     version_num VARCHAR(32) NOT NULL,
     CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)

@@ -1,6 +1,6 @@
 """A store in one directory: SQLite for rows, files for packages; for one process on one host.
 
-Everything is read once, at `open`, and kept in memory (`FunctionIndex`); the database is written
+Everything is read once, at `open`, and kept in memory (`Index`); the database is written
 by one thread (`Writer`). WAL with `synchronous=FULL`: what was answered survives a power cut.
 """
 
@@ -8,37 +8,46 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lampyr.model.function import Function, FunctionKey, FunctionVersion
-from lampyr.store import codec
+from lampyr.model.function import Function
 from lampyr.store.base import StoreError
 from lampyr.store.blobs import FileBlobs
-from lampyr.store.index import FunctionIndex
+from lampyr.store.index import Index
+from lampyr.store.kinds import KINDS, Tables
 from lampyr.store.lock import DirectoryLock
-from lampyr.store.writer import Work, Writer
+from lampyr.store.rows import Rows, function_change, load, resource_change
+from lampyr.store.writer import Writer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 DATABASE: Final = "lampyr.db"
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """The revision of `schema.sql` and of the last migration."""
 APPLICATION_ID: Final = 0x4C4D5052
 """`LMPR`: tells our database from another program's."""
 
 
-class SqliteStore:
+class SqliteStore(Tables):
     """A `Store`. Made by `open_store`."""
 
-    def __init__(self, directory: Path, lock: DirectoryLock, functions: list[Function]) -> None:
+    def __init__(
+        self, directory: Path, lock: DirectoryLock, rows: Rows, kinds: Mapping[str, type[Any]]
+    ) -> None:
+        super().__init__(
+            {
+                kind: Index(partial(self._persist_resource, name), rows.resources[name])
+                for name, kind in kinds.items()
+            }
+        )
         self._lock = lock
         self._writer = Writer(lambda: _connect(directory / DATABASE))
-        self.functions = FunctionIndex(self._persist, functions)
+        self.functions = Index(self._persist, rows.functions)
         self.blobs = FileBlobs(directory / "blobs")
 
     async def warm_up(self) -> None:
@@ -50,16 +59,19 @@ class SqliteStore:
         self._lock.release()
 
     def _persist(self, old: Function | None, new: Function | None) -> asyncio.Future[None]:
-        return self._writer.submit(_change(old, new))
+        return self._writer.submit(function_change(old, new))
+
+    def _persist_resource(self, name: str, old: Any, new: Any) -> asyncio.Future[None]:
+        return self._writer.submit(resource_change(name, old, new))
 
 
-async def open_store(directory: Path) -> SqliteStore:
+async def open_store(directory: Path, kinds: Mapping[str, type[Any]] = KINDS) -> SqliteStore:
     """Open or create; raise `StoreError` when the directory is taken or holds something else."""
-    lock, functions = await asyncio.to_thread(_open, directory)
-    return SqliteStore(directory, lock, functions)
+    lock, rows = await asyncio.to_thread(_open, directory, kinds)
+    return SqliteStore(directory, lock, rows, kinds)
 
 
-def _open(directory: Path) -> tuple[DirectoryLock, list[Function]]:
+def _open(directory: Path, kinds: Mapping[str, type[Any]]) -> tuple[DirectoryLock, Rows]:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -68,13 +80,13 @@ def _open(directory: Path) -> tuple[DirectoryLock, list[Function]]:
     lock.acquire()
     try:
         FileBlobs(directory / "blobs").open()
-        return lock, _open_database(directory / DATABASE)
+        return lock, _open_database(directory / DATABASE, kinds)
     except BaseException:
         lock.release()
         raise
 
 
-def _open_database(path: Path) -> list[Function]:
+def _open_database(path: Path, kinds: Mapping[str, type[Any]]) -> Rows:
     try:
         path.touch(mode=0o600)  # It holds the environment variables of functions.
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -84,7 +96,7 @@ def _open_database(path: Path) -> list[Function]:
         if revision not in (None, HEAD):
             _upgrade(path)
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            return _load(connection)
+            return load(connection.execute, kinds)
     except (OSError, sqlite3.Error, ValueError, KeyError, TypeError) as error:
         message = (
             f"{path} cannot be read: {error}. "
@@ -127,23 +139,6 @@ def _upgrade(path: Path) -> None:
         connection.engine.dispose()
 
 
-def _load(connection: sqlite3.Connection) -> list[Function]:
-    published: defaultdict[FunctionKey, dict[str, FunctionVersion]] = defaultdict(dict)
-    for account_id, region, name, number, text in connection.execute(
-        "SELECT account_id, region, name, number, document FROM function_versions"
-        " ORDER BY account_id, region, name, number"
-    ):
-        key = FunctionKey(account_id, region, name)
-        published[key][str(number)] = codec.load_version(key, text)
-    functions = []
-    for account_id, region, name, text in connection.execute(
-        "SELECT account_id, region, name, document FROM functions"
-    ):
-        key = FunctionKey(account_id, region, name)
-        functions.append(codec.load_function(key, text, published.get(key, {})))
-    return functions
-
-
 def _connect(path: Path) -> Connection:
     """The writer's connection; imports SQLAlchemy."""
     from sqlalchemy import create_engine, event  # noqa: PLC0415 - see `Writer`
@@ -163,48 +158,3 @@ def _connect(path: Path) -> Connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine.connect()
-
-
-def _change(old: Function | None, new: Function | None) -> Work:
-    """The statements that make the rows of `old` those of `new`."""
-    key = new.key if new is not None else old.key if old is not None else None
-    row = None if new is None else codec.dump_function(new)
-    before = {} if old is None else old.published
-    after = {} if new is None else new.published
-    gone = [int(number) for number in before if after.get(number) != before[number]]
-    come = [
-        {"number": int(number), "document": codec.dump_version(version)}
-        for number, version in after.items()
-        if before.get(number) != version
-    ]
-
-    def work(connection: Connection) -> None:
-        from sqlalchemy import delete, insert, update  # noqa: PLC0415 - see `Writer`
-
-        from lampyr.store.tables import FUNCTIONS, VERSIONS  # noqa: PLC0415
-
-        assert key is not None  # noqa: S101 - a change is of something
-        where = {"account_id": key.account_id, "region": key.region, "name": key.name}
-        mine = [FUNCTIONS.c[name] == value for name, value in where.items()]
-        if row is None:
-            connection.execute(delete(FUNCTIONS).where(*mine))
-        elif old is None:
-            connection.execute(insert(FUNCTIONS).values(**where, document=row))
-        else:
-            connection.execute(update(FUNCTIONS).where(*mine).values(document=row))
-        if row is None and before:
-            theirs = [VERSIONS.c[name] == value for name, value in where.items()]
-            connection.execute(delete(VERSIONS).where(*theirs))
-        elif gone:
-            theirs = [VERSIONS.c[name] == value for name, value in where.items()]
-            connection.execute(delete(VERSIONS).where(*theirs, VERSIONS.c.number.in_(gone)))
-        if come:
-            connection.execute(insert(VERSIONS), _rows(where, come))
-
-    return work
-
-
-def _rows(
-    where: Mapping[str, str], rows: Iterable[Mapping[str, object]]
-) -> list[dict[str, object]]:
-    return [{**where, **row} for row in rows]

@@ -26,3 +26,15 @@ VERSIONS: Final = Table(
     Column("document", Text, nullable=False),
     PrimaryKeyConstraint("account_id", "region", "name", "number"),
 )
+
+RESOURCES: Final = Table(
+    "resources",
+    METADATA,
+    Column("kind", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("region", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("kind", "account_id", "region", "id"),
+)
+"""Everything else that a table of `lampyr.store.kinds` holds."""

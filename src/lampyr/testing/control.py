@@ -11,9 +11,10 @@ from typing import Any
 
 from lampyr.control.plane import ControlPlane
 from lampyr.control.states import unfinished
-from lampyr.model.function import FunctionKey, FunctionVersion, Reason
+from lampyr.model.function import Function, FunctionKey, FunctionVersion, Reason
 from lampyr.store.base import Store
-from lampyr.store.index import FunctionIndex, forget
+from lampyr.store.index import Index, forget
+from lampyr.store.kinds import KINDS, Tables
 from lampyr.testing.clock import ManualClock
 
 
@@ -38,11 +39,12 @@ class DictBlobs:
         return list(self.packages)
 
 
-class DictStore:
+class DictStore(Tables):
     """A `Store` in memory alone."""
 
     def __init__(self) -> None:
-        self.functions = FunctionIndex(forget)
+        super().__init__({kind: Index(forget) for kind in KINDS.values()})
+        self.functions: Index[Function] = Index(forget)
         self.blobs = DictBlobs()
 
     async def close(self) -> None: ...
