@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-TEST_ARGS ?= -n 2 --dist loadgroup
+TEST_ARGS ?=
 
 .PHONY: help install start test check format docs lock bench clean
 
@@ -17,7 +17,7 @@ start: install  ## run Lampyr in the foreground; more flags with ARGS="--port 50
 
 test:  ## set up and pass every test; fewer with TEST_ARGS="tests/unit"
 	@$(PYTHON) tools/install.py --dev
-	@PYTHONHASHSEED=0 $(BIN)/python -m pytest $(TEST_ARGS)  # the same order of sets in each process
+	@PYTHONHASHSEED=0 $(BIN)/python tools/run_tests.py $(TEST_ARGS)  # the same order of sets in each process
 
 check:  ## format, lint, types, import contracts, style: what a commit must pass
 	@$(PYTHON) tools/install.py --dev --no-system

@@ -11,31 +11,12 @@ import pytest
 from lampyr.testing.server import LampyrServer
 
 ROOT: Final = Path(__file__).parents[1]
-ALONE: Final = ("tests/load/", "tests/crash/")
-"""These keep both cores busy or look at the whole host: one after the other, in one process."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs to run as root"))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """What has to run alone makes one group.
-
-    The marker `xdist_group` would say so too, but has no effect on pytest 9.2 with xdist 3.8.
-    """
-    if config.getvalue("dist") != "loadgroup":
-        return None
-    from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
-
-    class Groups(LoadScopeScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            return "alone" if nodeid.startswith(ALONE) else nodeid
-
-    return Groups(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,7 +14,9 @@ class Clock(Protocol):
         """Seconds that never go back, for durations and deadlines."""
         ...
 
-    async def sleep(self, seconds: float) -> None: ...
+    async def sleep(self, seconds: float) -> None:
+        """Return when that time has passed on `monotonic`, never before."""
+        ...
 
 
 class SystemClock:
@@ -25,4 +27,8 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
+        """Not a moment too short: uvloop's timers count whole milliseconds of a coarser clock."""
+        until = time.monotonic() + seconds
         await asyncio.sleep(seconds)
+        while (left := until - time.monotonic()) > 0:  # noqa: ASYNC110 - only time tells it
+            await asyncio.sleep(left)

@@ -1,10 +1,13 @@
 """`lampyr logs`: what a function wrote, every line once, also from before a restart."""
 
 import json
+import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -58,11 +61,16 @@ def logs(*, target: Target, as_json: bool, name: str, follow: bool, since: int |
     --follow goes on after a restart of Lampyr where it was. With --json each line is an object.
     """
     reader = Reader(target, name, since or 0)
-    try:
-        for event in reader.follow() if follow else reader.all():
-            click.echo(_line(event, as_json=as_json))
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
+    # An exception that a signal raises is lost when it meets a finalizer; an end is not.
+    signal.signal(signal.SIGINT, _interrupted)
+    for event in reader.follow() if follow else reader.all():
+        click.echo(_line(event, as_json=as_json))
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    with suppress(OSError, RuntimeError):  # Nobody reads, or it came in the middle of a write.
+        sys.stdout.flush()
+    os._exit(_INTERRUPTED)
 
 
 def _line(event: dict[str, Any], *, as_json: bool) -> str:
