@@ -1,0 +1,288 @@
+"""HTTP/1.1 for clients, on httptools: connections that are kept, to addresses and unix sockets.
+
+For Lampyr's own calls to other servers: AWS services near and far. It knows no redirects, no
+cookies and no proxies; what it adds to a request is `content-length`, and `host` where it is
+missing.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, cast
+
+import httptools
+
+from lampyr.clock import Clock
+
+CONNECT_SECONDS: Final = 10.0
+IDLE_SECONDS: Final = 30.0
+"""A connection that waited longer is not used again; servers close theirs after a minute or so."""
+IDLE_MAX: Final = 64
+"""Connections that are kept for each target."""
+BODY_BYTES_MAX: Final = 128 * 1024 * 1024
+
+Fields = Sequence[tuple[str, str]]
+
+
+class HttpError(Exception):
+    """No answer came: not reached, broken off, or too large."""
+
+
+class HttpTimeoutError(HttpError):
+    """No answer came in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a server listens: a host and port, or the path of a unix socket."""
+
+    host: str = "localhost"
+    port: int = 0
+    tls: bool = False
+    socket: str | None = None
+
+
+class Answer:
+    """One answer; `fields` as they came, names in lower case."""
+
+    __slots__ = ("body", "fields", "status")
+
+    def __init__(self, status: int, fields: list[tuple[str, str]], body: bytes) -> None:
+        self.status = status
+        self.fields = fields
+        self.body = body
+
+
+class HttpClient:
+    """Connections by target; those that are free are used again, the latest first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._idle: dict[Target, deque[tuple[float, _Connection]]] = {}
+        self._busy: set[_Connection] = set()
+        self._tls: ssl.SSLContext | None = None
+        self._closed = False
+
+    async def request(
+        self,
+        target: Target,
+        method: str,
+        path: str,
+        fields: Fields,
+        body: bytes,
+        *,
+        timeout_seconds: float,
+        body_bytes_max: int = BODY_BYTES_MAX,
+    ) -> Answer:
+        """The whole answer. Raises `HttpError`; `path` is sent as given, with its query.
+
+        A kept connection that turns out to be closed is replaced once, without a word: the server
+        closed it before it saw the request.
+        """
+        data = _encode(target, method, path, fields, body)
+        head_only = method == "HEAD"
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                while True:
+                    connection, kept = await self._connection(target)
+                    try:
+                        return await self._exchange(
+                            target, connection, data, head_only, body_bytes_max
+                        )
+                    except _UnansweredError:
+                        if not kept:
+                            raise
+        except TimeoutError:
+            raise HttpTimeoutError(f"no answer within {timeout_seconds:g} s") from None
+
+    async def close(self) -> None:
+        self._closed = True
+        idle = [connection for kept in self._idle.values() for _, connection in kept]
+        self._idle.clear()
+        for connection in (*idle, *self._busy):
+            connection.abort()
+
+    async def _exchange(
+        self, target: Target, connection: "_Connection", data: bytes, head_only: bool, most: int
+    ) -> Answer:
+        self._busy.add(connection)
+        try:
+            answer = await connection.exchange(data, head_only, most)
+        except BaseException:
+            connection.abort()
+            raise
+        finally:
+            self._busy.discard(connection)
+        if connection.reusable and not self._closed:
+            kept = self._idle.setdefault(target, deque(maxlen=IDLE_MAX))
+            if len(kept) == IDLE_MAX:
+                kept[0][1].abort()
+            kept.append((self._clock.monotonic(), connection))
+        else:
+            connection.abort()
+        return answer
+
+    async def _connection(self, target: Target) -> "tuple[_Connection, bool]":
+        """A connection, and whether it was used before."""
+        kept = self._idle.get(target)
+        now = self._clock.monotonic()
+        while kept:
+            since, connection = kept.pop()
+            if connection.reusable and now - since <= IDLE_SECONDS:
+                return connection, True
+            connection.abort()
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                if target.socket is not None:
+                    _, made = await loop.create_unix_connection(_Connection, target.socket)
+                else:
+                    tls = self._context() if target.tls else None
+                    _, made = await loop.create_connection(
+                        _Connection, target.host, target.port, ssl=tls
+                    )
+        except TimeoutError:
+            raise HttpTimeoutError(f"no connection to {_shown(target)}") from None
+        except OSError as error:
+            raise HttpError(f"no connection to {_shown(target)}: {error}") from error
+        return made, False
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return self._tls
+
+
+class _UnansweredError(HttpError):
+    """The server closed the connection and had said nothing."""
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._fields: list[tuple[str, str]] = []
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._most = 0
+        self._head_only = False
+        self._heard = False
+        self._complete = False
+        self._keep = False
+
+    async def exchange(self, data: bytes, head_only: bool, most: int) -> Answer:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise _UnansweredError("the connection was closed")
+        self._parser = httptools.HttpResponseParser(self)
+        self._fields, self._parts, self._size, self._most = [], [], 0, most
+        self._head_only, self._heard = head_only, False
+        self._complete = self._keep = False
+        self._waiter = asyncio.get_running_loop().create_future()
+        transport.write(data)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        return Answer(self._parser.get_status_code(), self._fields, body)
+
+    @property
+    def reusable(self) -> bool:
+        transport = self._transport
+        return (
+            transport is not None and not transport.is_closing() and self._complete and self._keep
+        )
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    # asyncio.Protocol -------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None:  # Nobody asked: this connection is not to be trusted.
+            self.abort()
+            return
+        self._heard = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(HttpError(f"an answer that is no HTTP: {error}"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._complete or self._waiter is None:
+            return
+        if not self._heard:
+            self._fail(_UnansweredError(f"the connection was closed: {exc or 'no answer'}"))
+        elif self._ends_with_connection():
+            self.on_message_complete()
+        else:
+            self._fail(HttpError(f"the answer broke off: {exc or 'connection closed'}"))
+
+    # httptools --------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:  # noqa: PLR2004 - HTTP's own number: the real answer is still to come
+            self._fields = []
+        elif self._head_only:
+            self.on_message_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._complete:  # An answer to HEAD has none; this server sends one.
+            return
+        self._size += len(body)
+        if self._size > self._most:
+            self._fail(HttpError(f"the answer has more than {self._most} bytes"))
+        else:
+            self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._parser.get_status_code() < 200:  # noqa: PLR2004 - as above
+            return
+        self._complete = True
+        # The parser waits for the body that HEAD never gets, so it would not read what comes next.
+        self._keep = self._parser.should_keep_alive() and not self._head_only
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _ends_with_connection(self) -> bool:
+        names = {name for name, _ in self._fields}
+        return bool(self._fields) and not names & {"content-length", "transfer-encoding"}
+
+    def _fail(self, error: HttpError) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+        self.abort()
+
+
+def _encode(target: Target, method: str, path: str, fields: Fields, body: bytes) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1\r\n"]
+    names = {name.lower() for name, _ in fields}
+    if "host" not in names:
+        default = target.socket is not None or target.port in (0, 443 if target.tls else 80)
+        lines.append(f"host: {target.host if default else f'{target.host}:{target.port}'}\r\n")
+    lines += [
+        f"{name}: {value}\r\n"
+        for name, value in fields
+        if name.lower() not in {"content-length", "transfer-encoding"}
+    ]
+    if body or method not in {"GET", "HEAD", "DELETE"}:
+        lines.append(f"content-length: {len(body)}\r\n")
+    return "".join((*lines, "\r\n")).encode("utf-8") + body
+
+
+def _shown(target: Target) -> str:
+    return target.socket or f"{target.host}:{target.port}"
