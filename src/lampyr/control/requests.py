@@ -27,6 +27,8 @@ class ConfigurationChange:
     tmp_mb: int | None = None
     environment: Mapping[str, str] | None = None
     logging: LoggingChange | None = None
+    dead_letter_arn: str | None = None
+    """Empty: none any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

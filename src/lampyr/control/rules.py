@@ -37,6 +37,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html#runtimes-depre
 _ROLE: Final = re.compile(
     r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+", re.ASCII
 )
+_DEAD_LETTER: Final = re.compile(r"arn:aws[a-zA-Z-]*:(sqs|sns):[a-z0-9-]+:\d{12}:[^:]+", re.ASCII)
 _VARIABLES_REFUSED: Final = (
     "Lambda was unable to configure your environment variables because the environment variables "
     "you have provided "
@@ -70,6 +71,8 @@ def check_configuration(
     _check_least("EphemeralStorage", change.tmp_mb, limits.tmp_mb_min)
     if change.environment is not None:
         check_environment(change.environment, limits, reserved)
+    if change.dead_letter_arn:
+        check_dead_letter(change.dead_letter_arn)
 
 
 def check_runtime(runtime: str) -> None:
@@ -100,6 +103,15 @@ def check_environment(
     if len(measured.encode()) > limits.environment_bytes:
         raise InvalidParameterValueException(
             f"{_VARIABLES_REFUSED}exceeded the 4KB limit. String measured: {measured}"
+        )
+
+
+def check_dead_letter(arn: str) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html."""
+    if _DEAD_LETTER.fullmatch(arn) is None:
+        raise InvalidParameterValueException(
+            f"Invalid dead letter ARN: {arn} is neither a queue of Amazon SQS nor a topic of "
+            "Amazon SNS"
         )
 
 
@@ -165,6 +177,8 @@ def configured(version: FunctionVersion, change: ConfigurationChange) -> Functio
         )
         if (value := getattr(change, name)) is not None
     }
+    if change.dead_letter_arn is not None:
+        members["dead_letter_arn"] = change.dead_letter_arn or None
     if change.logging is not None:
         members["logging"] = logging_config(version.logging, change.logging)
     return replace(version, **members)

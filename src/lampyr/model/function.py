@@ -74,6 +74,8 @@ class FunctionVersion:
     logging: LoggingConfig
     tracing_mode: str = "PassThrough"
     tenant_isolation_mode: str | None = None
+    dead_letter_arn: str | None = None
+    """A queue or topic for the events that asynchronous invocations could not process."""
 
     state: State = State.PENDING
     state_reason: Reason | None = None

@@ -7,6 +7,7 @@ import pytest
 from lampyr.api.operations import account, functions, tags, versions
 from lampyr.testing.builders import a_zip
 from tests.conformance.recorded.replay import (
+    ACCOUNT,
     ACTIVE,
     ARN,
     CREATING,
@@ -168,3 +169,19 @@ async def test_account_settings(aws: Lambda) -> None:
     await aws(versions.publish_version)
     used = (await account.get_account_settings(aws.call, {}))["AccountUsage"]
     assert used == {"TotalCodeSize": 2 * len(a_zip()), "FunctionCount": 1}
+
+
+@pytest.mark.recorded("TestLambdaDLQ::test_dead_letter_queue")
+async def test_a_dead_letter_queue_is_shown_until_it_is_taken_away(aws: Lambda) -> None:
+    queue: dict[str, Any] = {
+        "DeadLetterConfig": {"TargetArn": f"arn:aws:sqs:us-east-1:{ACCOUNT}:queue"}
+    }
+    answer = await aws.create(**queue)
+    assert answer == configuration(RevisionId="<RevisionId:1>", **queue, **CREATING)
+    await aws.settle()
+    answer = await aws(functions.update_function_configuration, DeadLetterConfig={})
+    assert answer == configuration(RevisionId="<RevisionId:2>", **queue, **IN_PROGRESS)
+    await aws.settle()
+    none = {"DeadLetterConfig": {"TargetArn": ""}}
+    answer = await aws(functions.update_function_configuration, **none)
+    assert answer == configuration(RevisionId="<RevisionId:3>", **IN_PROGRESS)

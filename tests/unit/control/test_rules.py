@@ -120,6 +120,14 @@ def test_a_name_has_64_characters() -> None:
     )
 
 
+@pytest.mark.parametrize("arn", ["arn:aws:s3:::bucket", "arn:aws:sqs:us-east-1:1:queue"])
+def test_dead_letters_go_to_a_queue_or_a_topic(arn: str) -> None:
+    check(dead_letter_arn="arn:aws:sqs:us-east-1:123456789012:queue")
+    check(dead_letter_arn="arn:aws-cn:sns:cn-north-1:123456789012:topic")
+    check(dead_letter_arn="")
+    assert refusal(dead_letter_arn=arn).startswith(f"Invalid dead letter ARN: {arn}")
+
+
 @pytest.mark.lampyr_only
 def test_code_of_another_processor_is_refused() -> None:
     check_architecture("x86_64", "x86_64")

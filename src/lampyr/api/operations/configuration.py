@@ -15,7 +15,6 @@ _NOT_SERVED: Final[Mapping[str, str]] = {
     "AcceleratorConfig": "accelerators",
     "CapacityProviderConfig": "capacity providers",
     "CodeSigningConfigArn": "code signing",
-    "DeadLetterConfig": "dead-letter queues",
     "DurableConfig": "durable functions",
     "FileSystemConfigs": "file systems",
     "ImageConfig": "container images",
@@ -80,6 +79,7 @@ def change(request: Mapping[str, Any]) -> ConfigurationChange:
     environment = request.get("Environment")
     logging = request.get("LoggingConfig")
     storage = request.get("EphemeralStorage")
+    dead_letter = request.get("DeadLetterConfig")
     return ConfigurationChange(
         role=request.get("Role"),
         handler=request.get("Handler"),
@@ -90,6 +90,7 @@ def change(request: Mapping[str, Any]) -> ConfigurationChange:
         tmp_mb=None if storage is None else storage["Size"],
         environment=None if environment is None else dict(environment.get("Variables") or {}),
         logging=None if logging is None else _logging_change(logging),
+        dead_letter_arn=None if dead_letter is None else dead_letter.get("TargetArn"),
     )
 
 
@@ -121,6 +122,8 @@ def answer(
     }
     if version.environment is not None:
         shown["Environment"] = {"Variables": dict(version.environment)}
+    if version.dead_letter_arn is not None:
+        shown["DeadLetterConfig"] = {"TargetArn": version.dead_letter_arn}
     if version.tenant_isolation_mode is not None:
         shown["TenancyConfig"] = {"TenantIsolationMode": version.tenant_isolation_mode}
     if state:
