@@ -13,6 +13,7 @@ from lampyr.control.account import check_code_storage
 from lampyr.control.packages import Package, blob_name, versions
 from lampyr.control.pages import Page, page, place_of, size
 from lampyr.control.plane import ControlPlane
+from lampyr.control.qualifiers import without
 from lampyr.control.requests import CreateFunction, UpdateCode, UpdateConfiguration
 from lampyr.control.states import CREATING, check_idle, published, updated
 from lampyr.errors import (
@@ -178,7 +179,7 @@ async def _delete_version(plane: ControlPlane, key: FunctionKey, number: str) ->
     def change(function: Function) -> Function:
         gone[:] = [function.published[number]] if number in function.published else []
         left = {name: v for name, v in function.published.items() if name != number}
-        return replace(function, published=left)
+        return without(replace(function, published=left), number)
 
     await _change(plane, key, change)
     if gone:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from lampyr.model.event_invoke import EventInvokeConfig
+
 LATEST: Final = "$LATEST"
 
 
@@ -95,6 +97,8 @@ class Function:
     published_from: FunctionVersion | None = None
     """What `$LATEST` was when `last_version` was published: it is not published twice."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    event_invoke: Mapping[str, EventInvokeConfig] = field(default_factory=dict)
+    """By qualifier: `$LATEST`, a version's number or an alias."""
     created: float
     """Seconds since the epoch."""
 
