@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 
 from lampyr.testing.server import LampyrServer
+from tests.postgresql import PostgresqlServer, programs
 
 ROOT: Final = Path(__file__).parents[1]
 
@@ -67,3 +68,14 @@ def new_server(tmp_path: Path) -> Iterator[Callable[..., LampyrServer]]:
     yield make
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server for all tests of this process; each has databases of its own."""
+    binaries = programs()
+    if binaries is None:
+        pytest.skip("there is no PostgreSQL server: apt-get install postgresql")
+    server = PostgresqlServer(binaries)
+    yield server
+    server.remove()

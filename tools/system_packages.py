@@ -47,6 +47,7 @@ TEST = (
     Package("npm", "npm", "the tests of Node.js functions and of the JavaScript SDK are skipped"),
     Package("golang-go", "go", "the tests of Go functions are skipped"),
     Package("curl", "curl", "the example in shell is skipped"),
+    Package("postgresql", "/usr/lib/postgresql", "the tests of the PostgreSQL store are skipped"),
     Package("git", "git", "the tests that list the project's own files are skipped"),
 )
 SETS = {"start": START, "test": TEST}

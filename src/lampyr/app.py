@@ -33,7 +33,8 @@ from lampyr.limits import DEFAULT_LIMITS, Limits
 from lampyr.observe.logs import FileLogStore
 from lampyr.settings import Settings
 from lampyr.store.base import Store, StoreError
-from lampyr.store.sqlite import open_store
+from lampyr.store.postgresql import SCHEMES, PostgresqlStore, open_postgresql
+from lampyr.store.sqlite import SqliteStore, open_store
 from lampyr.tasks import Tasks, supervise
 from lampyr.worker.code import CodeCache
 from lampyr.worker.credentials import CredentialBook
@@ -115,7 +116,7 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         listener = _listen(settings.host, settings.port)
         stack.callback(listener.close)
         # First of all: it holds the lock that says whose the directory is.
-        store = await open_store(settings.data_dir)
+        store = await _open_store(settings)
         stack.push_async_callback(store.close)
         driver = await _open_driver(settings, clock, listener.getsockname()[1], stack)
         logs = FileLogStore(settings.data_dir / "logs", settings.log_bytes_per_group, clock)
@@ -150,6 +151,14 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         await door.open(api, listener)
         tasks.start(store.warm_up(), "store warm-up")
         yield url
+
+
+async def _open_store(settings: Settings) -> SqliteStore | PostgresqlStore:
+    if settings.database == "sqlite":
+        return await open_store(settings.data_dir)
+    if not settings.database.startswith(SCHEMES):
+        raise StoreError("the setting database must be 'sqlite' or begin with postgresql://")
+    return await open_postgresql(settings.database, settings.data_dir)
 
 
 def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker:

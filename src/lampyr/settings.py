@@ -60,6 +60,11 @@ class Settings:
         default_factory=_default_data_dir,
         metadata={"help": "Directory with everything that survives a restart."},
     )
+    database: str = _setting(
+        "sqlite",
+        "Where functions and other resources are kept: 'sqlite' in the data directory, or the "
+        "address of a PostgreSQL database, such as postgresql://user:password@host/lampyr.",
+    )
     runtimes_dir: Path = field(
         default_factory=_default_runtimes_dir,
         metadata={

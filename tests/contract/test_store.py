@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from lampyr.model.function import FunctionKey, Reason, State, UpdateStatus
 from lampyr.model.resource import ResourceKey
 from lampyr.store.base import Store, StoreError
 from lampyr.store.memory import MemoryStore
+from lampyr.store.postgresql import open_postgresql
 from lampyr.store.sqlite import open_store
 from lampyr.testing.builders import a_function, a_key, a_version
 
@@ -38,10 +39,28 @@ class Thing:
 THINGS = {"things": Thing}
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+Reopen = Callable[[], Awaitable[Store]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def durable(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
+    """Opens a store with what the one before it, which must be closed, held."""
+    if request.param == "sqlite":
+        return lambda: open_store(tmp_path, THINGS)
+    url = request.getfixturevalue("postgresql").new_database()
+    return lambda: open_postgresql(url, tmp_path, THINGS)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    memory = request.param == "memory"
-    store: Store = MemoryStore(THINGS) if memory else await open_store(tmp_path, THINGS)
+    store: Store
+    if request.param == "memory":
+        store = MemoryStore(THINGS)
+    elif request.param == "sqlite":
+        store = await open_store(tmp_path, THINGS)
+    else:
+        url = request.getfixturevalue("postgresql").new_database()
+        store = await open_postgresql(url, tmp_path, THINGS)
     yield store
     await store.close()
 
@@ -167,8 +186,8 @@ FULL = a_function(
 )
 
 
-async def test_everything_survives_closing_and_opening(tmp_path: Path) -> None:
-    store = await open_store(tmp_path)
+async def test_everything_survives_closing_and_opening(durable: Reopen) -> None:
+    store = await durable()
     await store.functions.create(FULL)
     await store.functions.create(a_function(a_key("other")))
     await store.functions.create(a_function(a_key("gone"), published={"1": a_version()}))
@@ -181,7 +200,7 @@ async def test_everything_survives_closing_and_opening(tmp_path: Path) -> None:
     sha256 = await store.blobs.put(b"package")
     await store.close()
 
-    store = await open_store(tmp_path)
+    store = await durable()
     try:
         assert await store.functions.get(a_key()) == changed
         assert list(changed.published) == ["1", "10"]
@@ -190,7 +209,7 @@ async def test_everything_survives_closing_and_opening(tmp_path: Path) -> None:
         # A new function does not inherit the versions of a deleted one of its name.
         await store.functions.create(a_function(a_key("gone")))
         await store.close()
-        store = await open_store(tmp_path)
+        store = await durable()
         found = await store.functions.get(FunctionKey("123456789012", "us-east-1", "gone"))
         assert found is not None
         assert found.published == {}
@@ -219,7 +238,7 @@ async def test_a_resource_is_created_replaced_as_it_was_seen_and_deleted(store: 
     assert await things.everywhere() == [a_thing("bench")]
 
 
-async def test_resources_survive_closing_and_opening(tmp_path: Path) -> None:
+async def test_resources_survive_closing_and_opening(durable: Reopen) -> None:
     whole = a_thing(
         mood=State.FAILED,
         legs={"left": Leg(length=0.5), "right": Leg(length=2.0, joints=("hip", "knee"))},
@@ -227,13 +246,19 @@ async def test_resources_survive_closing_and_opening(tmp_path: Path) -> None:
         best=Leg(length=1.0),
         note="ü",
     )
-    store = await open_store(tmp_path, THINGS)
+    store = await durable()
     await store.table(Thing).create(whole)
     await store.table(Thing).create(a_thing("stool"))
     await store.table(Thing).delete(a_thing("stool").key)
     await store.close()
-    store = await open_store(tmp_path, THINGS)
+    store = await durable()
     assert await store.table(Thing).everywhere() == [whole]
+    await store.close()
+
+
+async def test_a_resource_of_a_kind_that_is_not_known_is_not_lost_silently(tmp_path: Path) -> None:
+    store = await open_store(tmp_path, THINGS)
+    await store.table(Thing).create(a_thing())
     await store.close()
     with pytest.raises(StoreError, match="kind things, which this Lampyr does not know"):
         await open_store(tmp_path)

@@ -65,12 +65,13 @@ def resource_change(kind: str, old: Any, new: Any) -> Work:
 
         where = dict(zip(("kind", "account_id", "region", "id"), (kind, *key), strict=True))
         mine = [RESOURCES.c[name] == value for name, value in where.items()]
-        if document is None:
-            connection.execute(delete(RESOURCES).where(*mine))
-        elif old is None:
-            connection.execute(insert(RESOURCES).values(**where, document=document))
-        else:
+        if document is not None and old is not None:
             connection.execute(update(RESOURCES).where(*mine).values(document=document))
+            return
+        # Also before an insert: a commit whose answer was lost may have been one.
+        connection.execute(delete(RESOURCES).where(*mine))
+        if document is not None:
+            connection.execute(insert(RESOURCES).values(**where, document=document))
 
     return work
 
@@ -81,7 +82,7 @@ def function_change(old: Function | None, new: Function | None) -> Work:
     row = None if new is None else codec.dump_function(new)
     before = {} if old is None else old.published
     after = {} if new is None else new.published
-    gone = [int(number) for number in before if after.get(number) != before[number]]
+    gone = [int(n) for n in {*before, *after} if after.get(n) != before.get(n)]
     come = [
         {"number": int(number), "document": codec.dump_version(version)}
         for number, version in after.items()
@@ -97,16 +98,16 @@ def function_change(old: Function | None, new: Function | None) -> Work:
         where = {"account_id": key.account_id, "region": key.region, "name": key.name}
         mine = [FUNCTIONS.c[name] == value for name, value in where.items()]
         theirs = [VERSIONS.c[name] == value for name, value in where.items()]
-        if row is None:
-            connection.execute(delete(FUNCTIONS).where(*mine))
-        elif old is None:
-            connection.execute(insert(FUNCTIONS).values(**where, document=row))
-        else:
+        if row is not None and old is not None:
             connection.execute(update(FUNCTIONS).where(*mine).values(document=row))
-        if row is None and before:
+            if gone:
+                connection.execute(delete(VERSIONS).where(*theirs, VERSIONS.c.number.in_(gone)))
+        else:
+            # Also before an insert: a commit whose answer was lost may have been one.
+            connection.execute(delete(FUNCTIONS).where(*mine))
             connection.execute(delete(VERSIONS).where(*theirs))
-        elif gone:
-            connection.execute(delete(VERSIONS).where(*theirs, VERSIONS.c.number.in_(gone)))
+            if row is not None:
+                connection.execute(insert(FUNCTIONS).values(**where, document=row))
         if come:
             connection.execute(insert(VERSIONS), [{**where, **row} for row in come])
 
