@@ -27,6 +27,9 @@ class ServiceError(Exception):
         return type(self).__name__
 
 
+class AliasLimitExceededException(ServiceError): ...
+
+
 class CodeStorageExceededException(ServiceError): ...
 
 

@@ -34,6 +34,8 @@ class Limits:
     processes: int = 1_024
     files: int = 1_024
     tags: int = 50
+    aliases: int = 10_000
+    """Of one function; Lampyr's own bound, as AWS names none."""
 
 
 DEFAULT_LIMITS: Final = Limits()

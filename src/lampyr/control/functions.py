@@ -13,9 +13,8 @@ from lampyr.control.account import check_code_storage
 from lampyr.control.packages import Package, blob_name, versions
 from lampyr.control.pages import Page, page, place_of, size
 from lampyr.control.plane import ControlPlane
-from lampyr.control.qualifiers import without
 from lampyr.control.requests import CreateFunction, UpdateCode, UpdateConfiguration
-from lampyr.control.states import CREATING, check_idle, published, updated
+from lampyr.control.states import CREATING, check_idle, published, updated, without_version
 from lampyr.errors import (
     InvalidParameterValueException,
     ResourceConflictException,
@@ -66,7 +65,7 @@ async def find_version(
 ) -> tuple[Function, FunctionVersion]:
     """The function, and the version that the qualifier means."""
     function = await find(plane, reference)
-    version = function.version(reference.qualifier or LATEST)
+    version = function.qualified(reference.qualifier or LATEST)
     if version is None:
         raise ResourceNotFoundException(f"Function not found: {reference.arn}")
     return function, version
@@ -178,8 +177,7 @@ async def _delete_version(plane: ControlPlane, key: FunctionKey, number: str) ->
 
     def change(function: Function) -> Function:
         gone[:] = [function.published[number]] if number in function.published else []
-        left = {name: v for name, v in function.published.items() if name != number}
-        return without(replace(function, published=left), number)
+        return without_version(function, number)
 
     await _change(plane, key, change)
     if gone:

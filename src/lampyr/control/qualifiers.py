@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 def exists(function: Function, qualifier: str) -> bool:
     """Whether the function has such a version or alias."""
-    return function.version(qualifier) is not None
+    return function.qualified(qualifier) is not None
 
 
 def without(function: Function, qualifier: str) -> Function:

@@ -66,3 +66,22 @@ class PublishVersion:
     code_sha256: str | None = None
     description: str | None = None
     revision_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateAlias:
+    key: FunctionKey
+    name: str
+    version: str
+    description: str | None = None
+    weights: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateAlias:
+    key: FunctionKey
+    name: str
+    version: str | None = None
+    description: str | None = None
+    weights: Mapping[str, float] | None = None
+    revision_id: str | None = None

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from lampyr.control.requests import ConfigurationChange, LoggingChange
 from lampyr.errors import (
@@ -124,8 +124,15 @@ def check_architecture(architecture: str, host: str) -> None:
         )
 
 
-def check_revision(version: FunctionVersion, revision_id: str | None) -> None:
-    if revision_id is not None and revision_id != version.revision_id:
+class Revised(Protocol):
+    """A version or an alias."""
+
+    @property
+    def revision_id(self) -> str: ...
+
+
+def check_revision(current: Revised, revision_id: str | None) -> None:
+    if revision_id is not None and revision_id != current.revision_id:
         raise PreconditionFailedException(
             "The Revision Id provided does not match the latest Revision Id. "
             "Call the GetFunction/GetAlias API to retrieve the latest Revision Id"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from lampyr.arn import key_arn
+from lampyr.control.qualifiers import without
 from lampyr.errors import ResourceConflictException
 from lampyr.model.function import (
     LATEST,
@@ -103,6 +104,18 @@ def published(
         published_from=latest,
         last_version=number,
     )
+
+
+def without_version(function: Function, number: str) -> Function:
+    """The function without one of its versions; refused while an alias leads there."""
+    aliases = [alias.name for alias in function.aliases.values() if number in alias.versions]
+    if aliases:
+        raise ResourceConflictException(
+            "Unable to delete version because the following aliases reference it: "
+            f"[{', '.join(sorted(aliases))}]"
+        )
+    left = {name: version for name, version in function.published.items() if name != number}
+    return without(replace(function, published=left), number)
 
 
 def last_published(function: Function) -> FunctionVersion | None:

@@ -11,18 +11,25 @@ from lampyr.errors import (
     ResourceNotFoundException,
     TooManyRequestsException,
 )
+from lampyr.model.alias import Alias
 from lampyr.model.function import LATEST, Function, FunctionVersion, State
 
 
-def resolve(function: Function, qualifier: str | None, arn: str) -> FunctionVersion:
+def resolve(
+    function: Function, qualifier: str | None, arn: str, dice: float = 1.0
+) -> FunctionVersion:
     """The version that a qualifier means and that can run now.
 
-    `arn` is the function's own, unqualified, for the error. Raises as Invoke does.
+    `arn` is the function's own, unqualified, for the error. `dice`, at least 0 and less than 1,
+    chooses where an alias has two versions; with 1 it is the first. Raises as Invoke does.
     """
-    if qualifier is None or qualifier == LATEST:
+    number = qualifier
+    if number is not None and (alias := function.aliases.get(number)) is not None:
+        number = route(alias, dice)
+    if number is None or number == LATEST:
         version = function.serving or function.latest
     else:
-        found = function.published.get(qualifier)
+        found = function.published.get(number)
         if found is None:
             raise ResourceNotFoundException(f"Function not found: {arn}:{qualifier}")
         version = found
@@ -32,6 +39,24 @@ def resolve(function: Function, qualifier: str | None, arn: str) -> FunctionVers
             f"The function is currently in the following state: {version.state}"
         )
     return version
+
+
+def route(alias: Alias, dice: float) -> str:
+    """The version that one call through `alias` gets.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+    """
+    for version, weight in alias.weights.items():
+        if dice < weight:
+            return version
+        dice -= weight
+    return alias.version
+
+
+def is_split(function: Function, qualifier: str | None) -> bool:
+    """Whether calls with this qualifier go to one of two versions, by chance."""
+    alias = None if qualifier is None else function.aliases.get(qualifier)
+    return alias is not None and bool(alias.weights)
 
 
 def admit(in_flight: int, limit: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from lampyr.model.alias import Alias
 from lampyr.model.event_invoke import EventInvokeConfig
 
 LATEST: Final = "$LATEST"
@@ -96,6 +97,8 @@ class Function:
     """The highest version number ever given out; those of deleted versions do not return."""
     published_from: FunctionVersion | None = None
     """What `$LATEST` was when `last_version` was published: it is not published twice."""
+    aliases: Mapping[str, Alias] = field(default_factory=dict)
+    """By name."""
     tags: Mapping[str, str] = field(default_factory=dict)
     event_invoke: Mapping[str, EventInvokeConfig] = field(default_factory=dict)
     """By qualifier: `$LATEST`, a version's number or an alias."""
@@ -104,3 +107,8 @@ class Function:
 
     def version(self, number: str) -> FunctionVersion | None:
         return self.latest if number == LATEST else self.published.get(number)
+
+    def qualified(self, qualifier: str) -> FunctionVersion | None:
+        """The version that a number or an alias means; of an alias with two, the first."""
+        alias = self.aliases.get(qualifier)
+        return self.version(qualifier if alias is None else alias.version)

@@ -95,13 +95,20 @@ def change(request: Mapping[str, Any]) -> ConfigurationChange:
 
 
 def answer(
-    version: FunctionVersion, *, qualified: bool = False, state: bool = True
+    version: FunctionVersion,
+    *,
+    qualified: bool = False,
+    qualifier: str | None = None,
+    state: bool = True,
 ) -> dict[str, Any]:
-    """A `FunctionConfiguration`. Lists have ARNs with qualifiers and show no `state`."""
+    """A `FunctionConfiguration`. Lists have ARNs with qualifiers and show no `state`.
+
+    Who asked with a `qualifier` gets the version under that ARN, also where it is an alias.
+    """
     key = version.key
     shown: dict[str, Any] = {
         "FunctionName": key.name,
-        "FunctionArn": key_arn(key, version.version if qualified else None),
+        "FunctionArn": key_arn(key, version.version if qualified else qualifier),
         "Runtime": version.runtime,
         "Role": version.role,
         "Handler": version.handler,

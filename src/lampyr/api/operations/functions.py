@@ -15,9 +15,10 @@ from lampyr.api.operations.configuration import (
     package,
     refuse_unserved,
 )
-from lampyr.arn import function_reference, unqualified
+from lampyr.arn import FunctionReference, function_reference, unqualified
 from lampyr.control import functions
 from lampyr.control.requests import CreateFunction, UpdateCode, UpdateConfiguration
+from lampyr.model.function import FunctionVersion
 
 if TYPE_CHECKING:
     from lampyr.api.call import Call
@@ -75,7 +76,7 @@ async def get_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
     function, version = await functions.find_version(call.services.control, reference)
     shown: dict[str, Any] = {
-        "Configuration": answer(version, qualified=reference.qualifier is not None),
+        "Configuration": _found(reference, version),
         "Code": {"RepositoryType": "S3", "Location": location(call, version)},
     }
     if function.tags:
@@ -86,7 +87,7 @@ async def get_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
 async def get_function_configuration(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
     _, version = await functions.find_version(call.services.control, reference)
-    return answer(version, qualified=reference.qualifier is not None)
+    return _found(reference, version)
 
 
 async def list_functions(call: Call, request: dict[str, Any]) -> dict[str, Any]:
@@ -113,3 +114,8 @@ async def delete_function(call: Call, request: dict[str, Any]) -> dict[str, Any]
     reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
     await functions.delete(call.services.control, reference)
     return {"StatusCode": 204}
+
+
+def _found(reference: FunctionReference, version: FunctionVersion) -> dict[str, Any]:
+    """A configuration under the ARN by which it was asked for."""
+    return answer(version, qualifier=reference.qualifier)

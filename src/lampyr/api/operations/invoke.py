@@ -9,6 +9,7 @@ import asyncio
 import base64
 import binascii
 import json
+import random
 from typing import TYPE_CHECKING, Any, Final
 
 from lampyr.arn import function_reference
@@ -18,7 +19,7 @@ from lampyr.errors import (
     NotServedError,
     ResourceNotFoundException,
 )
-from lampyr.invoke.rules import resolve
+from lampyr.invoke.rules import is_split, resolve
 from lampyr.model.invocation import Invocation, InvocationType, InvokeResult
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     function = await services.store.functions.get(reference.key)
     if function is None:
         raise ResourceNotFoundException(f"Function not found: {reference.arn}")
-    version = resolve(function, reference.qualifier, reference.unqualified_arn)
+    dice = random.random()  # noqa: S311 - which version runs is no secret
+    version = resolve(function, reference.qualifier, reference.unqualified_arn, dice)
     if kind == InvocationType.DRY_RUN:
         return {"StatusCode": 204}
     payload = request.get("Payload") or b"{}"
@@ -64,7 +66,9 @@ def begin_invoke(call: Call, request: dict[str, Any], tell: Tell) -> bool:
     services = call.services
     reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
     function = services.store.functions.known(reference.key)
-    if function is None:
+    if function is None or is_split(function, reference.qualifier):
+        # Chosen here, a version without an idle environment would be chosen anew in `invoke`:
+        # the one that is warm would get more than its weight.
         return False
     version = resolve(function, reference.qualifier, reference.unqualified_arn)
     _parse(payload)
