@@ -27,6 +27,7 @@ from lampyr.clock import Clock, SystemClock
 from lampyr.cluster.local import LocalCluster
 from lampyr.control.packages import Packages
 from lampyr.control.plane import ControlPlane
+from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
 from lampyr.limits import DEFAULT_LIMITS, Limits
@@ -188,6 +189,8 @@ async def _api(ground: _Ground, worker: Worker, url: str) -> LambdaApi:
     )
     pool = EnvironmentPool(cluster, tasks, clock, pool_settings)
 
+    admission = Admission(ground.limits.concurrent_executions)
+
     async def reclaim() -> None:
         pool.reclaim(clock.monotonic())
         await clock.sleep(min(RECLAIM_SECONDS_MAX, settings.idle_seconds / 4))
@@ -198,6 +201,7 @@ async def _api(ground: _Ground, worker: Worker, url: str) -> LambdaApi:
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
         retire=pool.retire,
+        capacity=admission,
         limits=ground.limits,
     )
     await control.open()
@@ -206,7 +210,7 @@ async def _api(ground: _Ground, worker: Worker, url: str) -> LambdaApi:
     services = Services(
         store=ground.store,
         control=control,
-        invoker=Invoker(pool, clock, ground.limits),
+        invoker=Invoker(pool, clock, admission),
         logs=ground.logs,
         clock=clock,
         limits=ground.limits,

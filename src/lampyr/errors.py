@@ -36,6 +36,16 @@ class CodeStorageExceededException(ServiceError): ...
 class InvalidParameterValueException(ServiceError): ...
 
 
+class ConcurrencyNotAvailableError(InvalidParameterValueException):
+    """Answered as `InvalidParameterValueException` without `Type`, as recorded from AWS."""
+
+    type = None
+
+    @property
+    def code(self) -> str:
+        return "InvalidParameterValueException"
+
+
 class InvalidRequestContentException(ServiceError): ...
 
 
@@ -43,6 +53,9 @@ class InvalidZipFileException(ServiceError): ...
 
 
 class PreconditionFailedException(ServiceError): ...
+
+
+class ProvisionedConcurrencyConfigNotFoundException(ServiceError): ...
 
 
 class RequestTooLargeException(ServiceError): ...

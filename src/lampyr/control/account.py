@@ -3,12 +3,13 @@
 https://docs.aws.amazon.com/lambda/latest/api/API_GetAccountSettings.html
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lampyr.control.plane import ControlPlane
 from lampyr.errors import CodeStorageExceededException
 from lampyr.limits import Limits
-from lampyr.model.function import FunctionKey
+from lampyr.model.function import Function, FunctionKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,18 @@ async def settings(plane: ControlPlane, account_id: str, region: str) -> Account
             for function in functions
             for version in (function.latest, *function.published.values())
         ),
-        unreserved_concurrency=plane.limits.concurrent_executions,
+        unreserved_concurrency=_unreserved(plane.limits, functions),
     )
+
+
+async def unreserved(plane: ControlPlane, account_id: str, region: str) -> int:
+    """Concurrency that no function of the account has taken for itself."""
+    return _unreserved(plane.limits, await plane.store.functions.all(account_id, region))
+
+
+def _unreserved(limits: Limits, functions: Iterable[Function]) -> int:
+    claimed = sum(function.claimed_concurrency for function in functions)
+    return limits.concurrent_executions - claimed
 
 
 async def check_code_storage(plane: ControlPlane, key: FunctionKey, more_bytes: int) -> None:

@@ -35,12 +35,14 @@ class Activation:
         *,
         new_id: Callable[[], str],
         retire: Callable[[Sequence[str]], None],
+        changed: Callable[[Function], None],
     ) -> None:
         self._store = store
         self._cluster = cluster
         self._packages = packages
         self._new_id = new_id
         self._retire = retire
+        self._changed = changed
         self._due: asyncio.Queue[FunctionKey] = asyncio.Queue()
         self._queued: set[FunctionKey] = set()
 
@@ -96,6 +98,7 @@ class Activation:
                 return
             if await self._store.functions.replace(function, new):
                 break
+        self._changed(new)
         log.info(
             "function settled",
             extra={

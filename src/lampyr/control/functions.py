@@ -166,6 +166,7 @@ async def delete(plane: ControlPlane, reference: FunctionReference) -> None:
     function = await _existing(plane, reference.key)
     if not await plane.store.functions.delete(reference.key):
         raise _missing(reference.key)
+    plane.capacity.forget(reference.key)
     gone = list(versions(function))
     plane.retire([version.deployment_id for version in gone])
     await plane.packages.forget({blob_name(version.code_sha256) for version in gone})
@@ -192,7 +193,10 @@ async def _change(
     while True:
         function = await _existing(plane, key)
         new = change(function)
-        if new == function or await plane.store.functions.replace(function, new):
+        if new == function:
+            return new
+        if await plane.store.functions.replace(function, new):
+            plane.changed(new)
             return new
 
 

@@ -4,14 +4,16 @@ The use cases themselves are functions, a module for each resource, as AWS's doc
 them: `functions`, `versions`, `tags`, `account`.
 """
 
+import asyncio
 import os
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from lampyr.clock import Clock
 from lampyr.control.activation import Activation, Preparer
 from lampyr.control.packages import Packages
 from lampyr.limits import DEFAULT_LIMITS, Limits
+from lampyr.model.function import Function, FunctionKey
 from lampyr.store.base import Store
 from lampyr.worker.variables import RESERVED
 
@@ -22,6 +24,14 @@ def host_architecture() -> str:
     """What this host's processor runs, in Lambda's words."""
     machine = os.uname().machine
     return _ARCHITECTURES.get(machine, machine)
+
+
+class Capacity(Protocol):
+    """Whoever admits invocations and keeps environments provisioned, as functions say."""
+
+    def configure(self, function: Function) -> None: ...
+
+    def forget(self, key: FunctionKey) -> None: ...
 
 
 class ControlPlane:
@@ -35,6 +45,7 @@ class ControlPlane:
         clock: Clock,
         new_id: Callable[[], str],
         retire: Callable[[Sequence[str]], None],
+        capacity: Capacity,
         limits: Limits = DEFAULT_LIMITS,
         architecture: str | None = None,
         reserved: Collection[str] = RESERVED,
@@ -44,15 +55,26 @@ class ControlPlane:
         self.clock = clock
         self.new_id = new_id
         self.retire = retire
+        self.capacity = capacity
+        self.concurrency_changes = asyncio.Lock()
+        """Held from looking at what an account has left to taking it."""
         self.limits = limits
         self.architecture = architecture or host_architecture()
         self.reserved = reserved
         self.packages = Packages(store, limits)
-        self.activation = Activation(store, cluster, self.packages, new_id=new_id, retire=retire)
+        self.activation = Activation(
+            store, cluster, self.packages, new_id=new_id, retire=retire, changed=self.changed
+        )
 
     async def open(self) -> None:
-        """Remove what a crash left."""
+        """Remove what a crash left; what functions were given is in force from here on."""
         await self.packages.sweep()
+        for function in await self.store.functions.everywhere():
+            self.changed(function)
+
+    def changed(self, function: Function) -> None:
+        """A function was stored. Callers are resumed in any order: what is stored now counts."""
+        self.capacity.configure(self.store.functions.known(function.key) or function)
 
     async def run(self) -> None:
         """Bring functions to their states, until cancelled; may be run again after a failure."""

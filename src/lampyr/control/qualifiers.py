@@ -16,7 +16,11 @@ def exists(function: Function, qualifier: str) -> bool:
 
 def without(function: Function, qualifier: str) -> Function:
     """The function once a version or alias is gone: so is what was configured for it."""
-    return replace(function, event_invoke=left(function.event_invoke, qualifier))
+    return replace(
+        function,
+        event_invoke=left(function.event_invoke, qualifier),
+        provisioned=left(function.provisioned, qualifier),
+    )
 
 
 def left(configs: Mapping[str, T], qualifier: str) -> Mapping[str, T]:

@@ -1,13 +1,12 @@
 """The one door to running a function: every invocation, from wherever, comes through here."""
 
 import logging
-from collections import Counter
 
 from lampyr.clock import Clock
 from lampyr.errors import ServiceException
+from lampyr.invoke.admission import Admission
 from lampyr.invoke.pool import EnvironmentPool
-from lampyr.invoke.rules import admit, check_tenant
-from lampyr.limits import Limits
+from lampyr.invoke.rules import check_tenant
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.worker import outcomes
@@ -19,14 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Invoker:
-    def __init__(self, pool: EnvironmentPool, clock: Clock, limits: Limits) -> None:
+    def __init__(self, pool: EnvironmentPool, clock: Clock, admission: Admission) -> None:
         self._pool = pool
         self._clock = clock
-        self._limits = limits
-        self._in_flight: Counter[tuple[str, str]] = Counter()
-
-    def in_flight(self, account_id: str, region: str) -> int:
-        return self._in_flight[account_id, region]
+        self._admission = admission
 
     def begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
         """Run `invocation` if an environment waits for it; false, and nothing is done, if not.
@@ -35,16 +30,15 @@ class Invoker:
         `invoke` does.
         """
         check_tenant(version, invocation.tenant_id)
-        account = (version.key.account_id, version.key.region)
-        in_flight = self._in_flight
-        admit(in_flight[account], self._limits.concurrent_executions)
+        counted = self._admission.pool(version.key)
+        counted.check()
         environment = self._pool.take(version, invocation.tenant_id)
         if environment is None:
             return False
-        in_flight[account] += 1
+        counted.in_flight += 1
 
         def ended(outcome: InvokeResult | EnvironmentStoppedError) -> None:
-            in_flight[account] -= 1
+            counted.in_flight -= 1
             tell(outcome)
 
         now = self._clock.monotonic()
@@ -55,9 +49,9 @@ class Invoker:
     async def invoke(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
         """Run `invocation` on `version`; raise a `ServiceError` where Lambda would refuse to."""
         check_tenant(version, invocation.tenant_id)
-        account = (version.key.account_id, version.key.region)
-        admit(self._in_flight[account], self._limits.concurrent_executions)
-        self._in_flight[account] += 1
+        counted = self._admission.pool(version.key)
+        counted.check()
+        counted.in_flight += 1
         try:
             environment = self._pool.take(version, invocation.tenant_id)
             if environment is None:
@@ -69,7 +63,7 @@ class Invoker:
         except EnvironmentStoppedError as error:
             raise cut_short() from error
         finally:
-            self._in_flight[account] -= 1
+            counted.in_flight -= 1
 
     async def _run_cold(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
         """Wait for an environment; when its Init failed, try once more within the timeout.

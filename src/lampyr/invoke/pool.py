@@ -19,7 +19,7 @@ from typing import Final
 
 from lampyr.clock import Clock
 from lampyr.cluster.base import Cluster
-from lampyr.errors import TooManyRequestsException
+from lampyr.invoke.admission import ACCOUNT_REASON, throttled
 from lampyr.invoke.group import Group, GroupKey, Waiter
 from lampyr.invoke.rules import surplus
 from lampyr.model.function import FunctionVersion
@@ -223,9 +223,7 @@ class EnvironmentPool:
             self._be_patient(group, waiter)
             return
         group.waiting.remove(waiter)
-        waiter.got.set_exception(
-            TooManyRequestsException("Rate Exceeded.", Reason="ConcurrentInvocationLimitExceeded")
-        )
+        waiter.got.set_exception(throttled(ACCOUNT_REASON))
         self._forget_if_empty(group)
 
     def _leave(self, group: Group, waiter: Waiter) -> None:

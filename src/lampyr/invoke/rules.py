@@ -9,7 +9,6 @@ from lampyr.errors import (
     InvalidParameterValueException,
     ResourceConflictException,
     ResourceNotFoundException,
-    TooManyRequestsException,
 )
 from lampyr.model.alias import Alias
 from lampyr.model.function import LATEST, Function, FunctionVersion, State
@@ -57,12 +56,6 @@ def is_split(function: Function, qualifier: str | None) -> bool:
     """Whether calls with this qualifier go to one of two versions, by chance."""
     alias = None if qualifier is None else function.aliases.get(qualifier)
     return alias is not None and bool(alias.weights)
-
-
-def admit(in_flight: int, limit: int) -> None:
-    """Let one more invocation begin in an account and Region, or raise the throttle of Lambda."""
-    if in_flight >= limit:
-        raise TooManyRequestsException("Rate Exceeded.", Reason="ConcurrentInvocationLimitExceeded")
 
 
 def check_tenant(version: FunctionVersion, tenant_id: str | None) -> None:

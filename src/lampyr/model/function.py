@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from lampyr.model.alias import Alias
+from lampyr.model.concurrency import ProvisionedConfig
 from lampyr.model.event_invoke import EventInvokeConfig
 
 LATEST: Final = "$LATEST"
@@ -104,6 +105,20 @@ class Function:
     """By qualifier: `$LATEST`, a version's number or an alias."""
     created: float
     """Seconds since the epoch."""
+    reserved_concurrency: int | None = None
+    """Most invocations at once, taken out of the account's pool for this function alone."""
+    provisioned: Mapping[str, ProvisionedConfig] = field(default_factory=dict)
+    """By the version or alias that it is for."""
+
+    @property
+    def provisioned_concurrency(self) -> int:
+        return sum(config.requested for config in self.provisioned.values())
+
+    @property
+    def claimed_concurrency(self) -> int:
+        """What other functions of the account cannot use."""
+        reserved = self.reserved_concurrency
+        return self.provisioned_concurrency if reserved is None else reserved
 
     def version(self, number: str) -> FunctionVersion | None:
         return self.latest if number == LATEST else self.published.get(number)

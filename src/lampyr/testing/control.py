@@ -11,6 +11,8 @@ from typing import Any
 
 from lampyr.control.plane import ControlPlane
 from lampyr.control.states import unfinished
+from lampyr.invoke.admission import Admission
+from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import Function, FunctionKey, FunctionVersion, Reason
 from lampyr.store.base import Store
 from lampyr.store.index import Index, forget
@@ -79,6 +81,7 @@ class Control:
     cluster: FakeCluster
     clock: ManualClock
     retired: list[str]
+    admission: Admission
 
     async def settle(self, key: FunctionKey) -> None:
         """Wait until the function is in a state in which it stays."""
@@ -93,6 +96,7 @@ class Control:
 async def running_control(store: Store | None = None, **options: Any) -> AsyncGenerator[Control]:
     store = store or DictStore()
     cluster, clock = FakeCluster(), ManualClock()
+    admission = Admission(options.get("limits", DEFAULT_LIMITS).concurrent_executions)
     retired: list[str] = []
     options = {"architecture": "x86_64", **options}
     plane = ControlPlane(
@@ -101,11 +105,19 @@ async def running_control(store: Store | None = None, **options: Any) -> AsyncGe
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
         retire=retired.extend,
+        capacity=admission,
         **options,
     )
     await plane.open()
     async with asyncio.TaskGroup() as group:
         task = group.create_task(plane.run())
-        yield Control(plane=plane, store=store, cluster=cluster, clock=clock, retired=retired)
+        yield Control(
+            plane=plane,
+            store=store,
+            cluster=cluster,
+            clock=clock,
+            retired=retired,
+            admission=admission,
+        )
         task.cancel()
     await store.close()

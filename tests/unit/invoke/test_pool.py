@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lampyr.errors import InvalidParameterValueException, ServiceException, TooManyRequestsException
+from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
-from lampyr.limits import Limits
 from lampyr.model.invocation import InvokeResult
 from lampyr.tasks import Tasks
 from lampyr.testing.clock import ManualClock
@@ -36,7 +36,8 @@ class Bench:
         self.cluster = FakeCluster(self.clock)
         self.tasks = Tasks()
         self.pool = EnvironmentPool(self.cluster, self.tasks, self.clock, PoolSettings(**chosen))
-        self.invoker = Invoker(self.pool, self.clock, Limits(concurrent_executions=50))
+        self.admission = Admission(50)
+        self.invoker = Invoker(self.pool, self.clock, self.admission)
 
     async def invoke(self, version: Any = HELLO, **more: Any) -> InvokeResult:
         return await self.invoker.invoke(version, an_invocation(b"1", **more))
@@ -215,7 +216,7 @@ async def test_the_account_pool_has_a_limit_and_returns_to_zero(bench: Bench) ->
         await bench.invoke()
     bench.cluster.gate.set()
     await asyncio.gather(*calls)
-    assert bench.invoker.in_flight(HELLO.key.account_id, HELLO.key.region) == 0
+    assert bench.admission.in_flight(HELLO.key.account_id, HELLO.key.region) == 0
 
 
 async def test_retired_environments_stop_idle_ones_now_and_busy_ones_after_their_work(
@@ -256,4 +257,4 @@ async def test_a_caller_who_leaves_while_waiting_takes_no_environment_with_him(
     bench.cluster.gate.set()
     await bench.settle()
     assert bench.pool.take(HELLO) is not None or bench.pool.alive == 0
-    assert bench.invoker.in_flight(HELLO.key.account_id, HELLO.key.region) == 0
+    assert bench.admission.in_flight(HELLO.key.account_id, HELLO.key.region) == 0

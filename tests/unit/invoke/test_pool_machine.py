@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from lampyr.errors import ServiceException, TooManyRequestsException
+from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
-from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import InvokeResult
 from lampyr.tasks import Tasks
@@ -92,7 +92,8 @@ class PoolMachine(RuleBasedStateMachine):
             room_seconds=3_600.0,
         )
         self.pool = EnvironmentPool(self.cluster, self.tasks, self.clock, chosen)
-        self.invoker = Invoker(self.pool, self.clock, Limits(concurrent_executions=1_000))
+        self.admission = Admission(1_000)
+        self.invoker = Invoker(self.pool, self.clock, self.admission)
 
     def version(self, number: int) -> FunctionVersion:
         deployment = f"{number}-{self.deployments[number]}"
@@ -241,7 +242,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert not self.pool._groups
         assert not self.pool._idle_since
         assert not self.pool._awake
-        assert self.invoker.in_flight("000000000000", "us-east-1") == 0
+        assert self.admission.in_flight("000000000000", "us-east-1") == 0
         assert sorted(self.cluster.stopped) == sorted(self.cluster.started)
 
 

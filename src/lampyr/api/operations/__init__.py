@@ -13,11 +13,20 @@ from typing import Any, Final
 from botocore import xform_name
 
 from lampyr.api.call import Call
-from lampyr.api.operations import account, aliases, event_invoke, functions, invoke, tags, versions
+from lampyr.api.operations import (
+    account,
+    aliases,
+    concurrency,
+    event_invoke,
+    functions,
+    invoke,
+    tags,
+    versions,
+)
 
 Handler = Callable[[Call, dict[str, Any]], Awaitable[Mapping[str, Any]]]
 
-MODULES: Final = (account, aliases, event_invoke, functions, invoke, tags, versions)
+MODULES: Final = (account, aliases, concurrency, event_invoke, functions, invoke, tags, versions)
 
 
 def handlers(operations: Iterable[str]) -> Mapping[str, Handler]:

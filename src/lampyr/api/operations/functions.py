@@ -81,6 +81,9 @@ async def get_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     }
     if function.tags:
         shown["Tags"] = dict(function.tags)
+    if function.reserved_concurrency is not None:
+        reserved = function.reserved_concurrency
+        shown["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
     return shown
 
 
