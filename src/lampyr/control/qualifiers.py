@@ -20,6 +20,7 @@ def without(function: Function, qualifier: str) -> Function:
         function,
         event_invoke=left(function.event_invoke, qualifier),
         provisioned=left(function.provisioned, qualifier),
+        policies=left(function.policies, qualifier),
     )
 
 

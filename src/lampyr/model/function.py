@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from lampyr.model.alias import Alias
 from lampyr.model.concurrency import ProvisionedConfig
 from lampyr.model.event_invoke import EventInvokeConfig
+from lampyr.model.policy import Policy
 
 LATEST: Final = "$LATEST"
 
@@ -100,6 +101,8 @@ class Function:
     """What `$LATEST` was when `last_version` was published: it is not published twice."""
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     """By name."""
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    """By qualifier; the function's own is kept as that of `$LATEST`, which cannot have one."""
     tags: Mapping[str, str] = field(default_factory=dict)
     event_invoke: Mapping[str, EventInvokeConfig] = field(default_factory=dict)
     """By qualifier: `$LATEST`, a version's number or an alias."""

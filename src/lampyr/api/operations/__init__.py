@@ -20,13 +20,24 @@ from lampyr.api.operations import (
     event_invoke,
     functions,
     invoke,
+    permissions,
     tags,
     versions,
 )
 
 Handler = Callable[[Call, dict[str, Any]], Awaitable[Mapping[str, Any]]]
 
-MODULES: Final = (account, aliases, concurrency, event_invoke, functions, invoke, tags, versions)
+MODULES: Final = (
+    account,
+    aliases,
+    concurrency,
+    event_invoke,
+    functions,
+    invoke,
+    permissions,
+    tags,
+    versions,
+)
 
 
 def handlers(operations: Iterable[str]) -> Mapping[str, Handler]:
