@@ -19,6 +19,7 @@ from lampyr.errors import (
     ResourceNotFoundException,
 )
 from lampyr.model.function import LATEST, FunctionKey
+from lampyr.model.resource import ResourceKey
 
 _FORM: Final = re.compile(
     r"(?:arn:(?P<partition>aws[a-zA-Z-]*)?:lambda:)?"
@@ -166,3 +167,47 @@ def unqualified(reference: FunctionReference) -> FunctionKey:
             "function ARN."
         )
     return reference.key
+
+
+_LAYER: Final = re.compile(
+    r"arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):(?P<account_id>\d{12}):layer:"
+    r"(?P<name>[a-zA-Z0-9-_]+)(?::(?P<number>\d+))?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerReference:
+    """A version of a layer that a call means."""
+
+    key: ResourceKey
+    number: int
+
+    @property
+    def arn(self) -> str:
+        return layer_version_arn(self.key, self.number)
+
+
+def layer_arn(key: ResourceKey) -> str:
+    return f"arn:{partition(key.region)}:lambda:{key.region}:{key.account_id}:layer:{key.id}"
+
+
+def layer_version_arn(key: ResourceKey, number: int) -> str:
+    return f"{layer_arn(key)}:{number}"
+
+
+def layer_key(caller: Caller, name: str) -> ResourceKey:
+    """The layer that a name or an ARN, both without a version, means to `caller`."""
+    found = _LAYER.fullmatch(name)
+    if found is None:
+        return ResourceKey(caller.account_id, caller.region, name)
+    return ResourceKey(found["account_id"], found["region"], found["name"])
+
+
+def layer_reference_of_arn(arn: str) -> LayerReference | None:
+    """None for what names no version, and for AWS's own (`awslayer`)."""
+    found = _LAYER.fullmatch(arn)
+    if found is None or found["number"] is None:
+        return None
+    key = ResourceKey(found["account_id"], found["region"], found["name"])
+    return LayerReference(key=key, number=int(found["number"]))

@@ -21,6 +21,8 @@ class Limits:
     """Entries of one zip; Lampyr's own bound against archives made to exhaust inodes."""
     environment_bytes: int = 4 * KIB
     function_name_characters: int = 64
+    layers: int = 5
+    """Of one function."""
     log_tail_bytes: int = 4 * KIB
     memory_mb_min: int = 128
     memory_mb_max: int = 10_240

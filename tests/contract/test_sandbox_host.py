@@ -9,7 +9,6 @@ import pytest
 
 from lampyr.worker.sandbox import rootfs
 from lampyr.worker.sandbox.instance import Instance
-from lampyr.worker.sandbox.layers import merged
 from lampyr.worker.sandbox.probe import probe
 from lampyr.worker.sandbox.spawner import init
 
@@ -63,24 +62,6 @@ def test_the_trust_store_has_the_name_it_has_on_lambda(host: Path, tmp_path: Pat
     etc = rootfs.build(tmp_path / "root", host).path / "etc"
     bundle = etc / "pki/tls/certs/ca-bundle.crt"
     assert bundle.readlink() == Path("/etc/ssl/certs/ca-certificates.crt")
-
-
-def test_merged_layers_are_made_once_and_the_later_wins(tmp_path: Path) -> None:
-    for name, files in (("a", {"x": "1", "y": "1"}), ("b", {"y": "2", "z": "2"})):
-        (tmp_path / name).mkdir()
-        for file, content in files.items():
-            (tmp_path / name / file).write_text(content)
-    (tmp_path / "b/x-link").symlink_to("x")
-    target = tmp_path / "merged"
-    target.mkdir()
-    layers = (str(tmp_path / "a"), str(tmp_path / "b"))
-    both = merged(layers, target)
-    assert {path.name: path.read_text() for path in both.iterdir()} == {
-        "x": "1", "y": "2", "z": "2", "x-link": "1",
-    }  # fmt: skip
-    assert (both / "x-link").is_symlink()
-    assert merged(layers, target) == both
-    assert merged(layers[:1], target) == tmp_path / "a"
 
 
 def test_an_instance_keeps_its_name_until_it_is_left_in_order(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from lampyr.api.call import Call
-    from lampyr.model.function import FunctionVersion
 
 PREFIX: Final = "/_lampyr/code/"
 EXPIRES_SECONDS: Final = 600
@@ -22,9 +21,9 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _EXPIRES_DIGITS_MAX: Final = 12
 
 
-def location(call: "Call", version: "FunctionVersion") -> str:
-    """The URL at which the caller gets the package of `version`, for ten minutes."""
-    sha256 = base64.b64decode(version.code_sha256).hex()
+def location(call: "Call", code_sha256: str) -> str:
+    """The URL at which the caller gets the package of this hash (base64), for ten minutes."""
+    sha256 = base64.b64decode(code_sha256).hex()
     expires = int(call.services.clock.now()) + EXPIRES_SECONDS
     return call.base_url + path(call.services.download_secret, sha256, expires)
 

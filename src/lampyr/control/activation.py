@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from lampyr.control.packages import Packages, blob_name
+from lampyr.control.packages import Packages, blobs_of
 from lampyr.control.states import settled, unfinished
 from lampyr.model.function import Function, FunctionKey, FunctionVersion, Reason
 from lampyr.store.base import Store
@@ -113,4 +113,4 @@ class Activation:
         """What ran until now makes room for what runs from now on."""
         if old.serving is not None and new.serving is None:
             self._retire([old.serving.deployment_id])
-            await self._packages.forget([blob_name(old.serving.code_sha256)])
+            await self._packages.forget(blobs_of(old.serving))

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from lampyr.arn import FunctionReference, is_alias, key_arn
-from lampyr.control import rules
+from lampyr.control import layers, rules
 from lampyr.control.account import check_code_storage
-from lampyr.control.packages import Package, blob_name, versions
+from lampyr.control.layer_rules import check_unzipped
+from lampyr.control.packages import Package, blobs_of, versions
 from lampyr.control.pages import Page, page, place_of, size
 from lampyr.control.plane import ControlPlane
 from lampyr.control.requests import CreateFunction, UpdateCode, UpdateConfiguration
@@ -32,7 +33,10 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
     tags = rules.tagged({}, request.tags, plane.limits)
     if await plane.store.functions.get(request.key) is not None:
         raise _taken(request.key)
-    async with plane.packages.kept(request.package, "CreateFunction") as package:
+    async with (
+        plane.packages.kept(request.package, "CreateFunction") as package,
+        layers.taken(plane, request.key, request.configuration.layers) as with_layers,
+    ):
         await check_code_storage(plane, request.key, package.size)
         now = plane.clock.now()
         latest = rules.new_version(
@@ -40,8 +44,10 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
             request.configuration,
             architecture=architecture,
             tenant_isolation_mode=request.tenant_isolation_mode,
+            layers=with_layers,
             **_identity(plane, package, now),
         )
+        check_unzipped(latest.unzipped_bytes, latest.layers, plane.limits)
         latest = replace(latest, state=State.PENDING, state_reason=CREATING)
         function = Function(key=request.key, latest=latest, tags=tags, created=now)
         if request.publish:
@@ -115,6 +121,7 @@ async def update_code(plane: ControlPlane, request: UpdateCode) -> FunctionVersi
 
         def change(function: Function) -> Function:
             _check_update(function, request.revision_id)
+            check_unzipped(package.unzipped, function.latest.layers, plane.limits)
             now = plane.clock.now()
             latest = replace(
                 function.latest,
@@ -126,7 +133,7 @@ async def update_code(plane: ControlPlane, request: UpdateCode) -> FunctionVersi
 
         new = await _change(plane, request.key, change)
     plane.activation.wake(request.key)
-    await plane.packages.forget([blob_name(function.latest.code_sha256)])
+    await plane.packages.forget(blobs_of(function.latest) - blobs_of(new.latest))
     return new.published[str(new.last_version)] if request.publish else new.latest
 
 
@@ -135,19 +142,23 @@ async def update_configuration(
 ) -> FunctionVersion:
     """`$LATEST` with the new configuration, InProgress."""
     rules.check_configuration(request.configuration, plane.limits, plane.reserved)
+    before = await _existing(plane, request.key)
+    async with layers.taken(plane, request.key, request.configuration.layers) as with_layers:
 
-    def change(function: Function) -> Function:
-        _check_update(function, request.revision_id)
-        latest = replace(
-            rules.configured(function.latest, request.configuration),
-            deployment_id=plane.new_id(),
-            revision_id=plane.new_id(),
-            last_modified=plane.clock.now(),
-        )
-        return updated(function, latest)
+        def change(function: Function) -> Function:
+            _check_update(function, request.revision_id)
+            latest = replace(
+                rules.configured(function.latest, request.configuration, with_layers),
+                deployment_id=plane.new_id(),
+                revision_id=plane.new_id(),
+                last_modified=plane.clock.now(),
+            )
+            check_unzipped(latest.unzipped_bytes, latest.layers, plane.limits)
+            return updated(function, latest)
 
-    new = await _change(plane, request.key, change)
+        new = await _change(plane, request.key, change)
     plane.activation.wake(request.key)
+    await plane.packages.forget(blobs_of(before.latest) - blobs_of(new.latest))
     return new.latest
 
 
@@ -169,7 +180,7 @@ async def delete(plane: ControlPlane, reference: FunctionReference) -> None:
     plane.capacity.forget(reference.key)
     gone = list(versions(function))
     plane.retire([version.deployment_id for version in gone])
-    await plane.packages.forget({blob_name(version.code_sha256) for version in gone})
+    await plane.packages.forget({name for version in gone for name in blobs_of(version)})
 
 
 async def _delete_version(plane: ControlPlane, key: FunctionKey, number: str) -> None:
@@ -183,7 +194,7 @@ async def _delete_version(plane: ControlPlane, key: FunctionKey, number: str) ->
     await _change(plane, key, change)
     if gone:
         plane.retire([version.deployment_id for version in gone])
-        await plane.packages.forget({blob_name(version.code_sha256) for version in gone})
+        await plane.packages.forget({name for version in gone for name in blobs_of(version)})
 
 
 async def _change(
@@ -224,6 +235,7 @@ def _identity(plane: ControlPlane, package: Package, now: float) -> dict[str, An
         "last_modified": now,
         "code_sha256": package.sha256,
         "code_bytes": package.size,
+        "unzipped_bytes": package.unzipped,
     }
 
 

@@ -1,4 +1,4 @@
-"""Uploads: checked before anything is answered, kept while a function needs them.
+"""Uploads: checked before anything is answered, kept while a function or layer needs them.
 
 A package is written before the function that names it, and removed when no function does. Between
 the two it is held, so that nobody removes it; what a crash leaves is removed at the next start.
@@ -21,6 +21,7 @@ from lampyr.errors import (
 )
 from lampyr.limits import Limits
 from lampyr.model.function import Function, FunctionVersion
+from lampyr.model.layer import Layer
 from lampyr.store.base import Store
 from lampyr.worker.archive import BadArchiveError, TooLargeError, check
 
@@ -33,11 +34,18 @@ class Package:
     """As Lambda shows it: base64."""
     size: int
     """Bytes, zipped."""
+    unzipped: int
 
 
 def blob_name(code_sha256: str) -> str:
     """The hash as the blob store writes it: hexadecimal."""
     return base64.b64decode(code_sha256).hex()
+
+
+def blobs_of(version: FunctionVersion) -> set[str]:
+    """The blobs that a version is run from: its code and its layers."""
+    layers = {blob_name(layer.code_sha256) for layer in version.layers}
+    return {blob_name(version.code_sha256), *layers}
 
 
 def versions(function: Function) -> Iterable[FunctionVersion]:
@@ -72,25 +80,32 @@ class Packages:
     async def kept(self, data: bytes, operation: str) -> AsyncGenerator[Package]:
         """Check and store a package; within, a function that names it can be stored."""
         package = await self.check(data, operation)
-        name = blob_name(package.sha256)
-        while (leaving := self._leaving.get(name)) is not None:
-            await leaving.wait()
-        self._held[name] += 1
-        try:
+        async with self.held([blob_name(package.sha256)]):
             await self._store.blobs.put(data)
             yield package
+
+    @asynccontextmanager
+    async def held(self, names: Iterable[str]) -> AsyncGenerator[None]:
+        """Within, nobody removes these; after a refusal those that nobody needs are removed."""
+        names = tuple(names)
+        while leaving := [self._leaving[name] for name in names if name in self._leaving]:
+            await leaving[0].wait()
+        self._held.update(names)
+        try:
+            yield
         except ServiceError:
-            self._let_go(name)
-            await self.forget([name])
+            self._let_go(names)
+            await self.forget(names)
             raise
         # Left by any other way, such as a caller who hung up, the function may have been stored
         # or may yet be: the package is held until the next start looks.
-        self._let_go(name)
+        self._let_go(names)
 
-    def _let_go(self, name: str) -> None:
-        self._held[name] -= 1
-        if not self._held[name]:
-            del self._held[name]
+    def _let_go(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._held[name] -= 1
+            if not self._held[name]:
+                del self._held[name]
 
     async def forget(self, names: Iterable[str]) -> None:
         """Remove those of the packages that nobody needs any more."""
@@ -109,17 +124,16 @@ class Packages:
                 self._leaving.pop(name).set()
 
     async def in_use(self) -> frozenset[str]:
-        """Hashes (hexadecimal) of all packages that functions name."""
-        return frozenset(
-            {
-                blob_name(sha256)
-                for sha256 in {
-                    version.code_sha256
-                    for function in await self._store.functions.everywhere()
-                    for version in versions(function)
-                }
-            }
-        )
+        """Hashes (hexadecimal) of all packages that functions name, and of all layers."""
+        named = {
+            sha256
+            for function in await self._store.functions.everywhere()
+            for version in versions(function)
+            for sha256 in (version.code_sha256, *(layer.code_sha256 for layer in version.layers))
+        }
+        for layer in await self._store.table(Layer).everywhere():
+            named.update(version.code_sha256 for version in layer.versions)
+        return frozenset(map(blob_name, named))
 
     async def sweep(self) -> None:
         """Remove what a crash left: packages without a function."""
@@ -131,7 +145,7 @@ class Packages:
 
 def _check(data: bytes, limits: Limits) -> Package:
     try:
-        check(io.BytesIO(data), limits)
+        unzipped = check(io.BytesIO(data), limits)
     except TooLargeError as error:
         raise InvalidParameterValueException(
             f"Unzipped size must be smaller than {limits.code_bytes_unzipped} bytes"
@@ -142,4 +156,4 @@ def _check(data: bytes, limits: Limits) -> Package:
             "Could not unzip uploaded file. Please check your file, then try to upload again."
         ) from error
     digest = hashlib.sha256(data).digest()
-    return Package(sha256=base64.b64encode(digest).decode(), size=len(data))
+    return Package(sha256=base64.b64encode(digest).decode(), size=len(data), unzipped=unzipped)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lampyr.model.function import FunctionKey
+from lampyr.model.resource import ResourceKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class ConfigurationChange:
     tmp_mb: int | None = None
     environment: Mapping[str, str] | None = None
     logging: LoggingChange | None = None
+    layers: tuple[str, ...] | None = None
+    """ARNs of layer versions."""
     dead_letter_arn: str | None = None
     """Empty: none any more."""
 
@@ -85,3 +88,21 @@ class UpdateAlias:
     description: str | None = None
     weights: Mapping[str, float] | None = None
     revision_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishLayer:
+    key: ResourceKey
+    package: bytes
+    description: str = ""
+    license_info: str | None = None
+    runtimes: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFilter:
+    """Which versions of layers a list shall show."""
+
+    runtime: str | None = None
+    architecture: str | None = None

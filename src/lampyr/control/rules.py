@@ -18,6 +18,7 @@ from lampyr.errors import (
 )
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionKey, FunctionVersion, LoggingConfig
+from lampyr.model.layer import LayerUse
 from lampyr.worker.runtimes.names import WANTED
 
 SERVED_RUNTIMES: Final = tuple(sorted(WANTED))
@@ -145,6 +146,7 @@ def new_version(
     *,
     architecture: str,
     tenant_isolation_mode: str | None,
+    layers: tuple[LayerUse, ...] | None = None,
     **identity: Any,
 ) -> FunctionVersion:
     """`$LATEST` of a new function; `identity` are the members that are no configuration."""
@@ -165,11 +167,15 @@ def new_version(
         logging=LoggingConfig(log_group=f"/aws/lambda/{key.name}"),
         **identity,
     )
-    return configured(bare, change)
+    return configured(bare, change, layers)
 
 
-def configured(version: FunctionVersion, change: ConfigurationChange) -> FunctionVersion:
-    """`version` with what the change says."""
+def configured(
+    version: FunctionVersion,
+    change: ConfigurationChange,
+    layers: tuple[LayerUse, ...] | None = None,
+) -> FunctionVersion:
+    """`version` with what the change says; `layers` are those of its ARNs."""
     members: dict[str, Any] = {
         name: value
         for name in (
@@ -184,6 +190,8 @@ def configured(version: FunctionVersion, change: ConfigurationChange) -> Functio
         )
         if (value := getattr(change, name)) is not None
     }
+    if layers is not None:
+        members["layers"] = layers
     if change.dead_letter_arn is not None:
         members["dead_letter_arn"] = change.dead_letter_arn or None
     if change.logging is not None:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from lampyr.model.alias import Alias
 from lampyr.model.concurrency import ProvisionedConfig
 from lampyr.model.event_invoke import EventInvokeConfig
+from lampyr.model.layer import LayerUse
 from lampyr.model.policy import Policy
 
 LATEST: Final = "$LATEST"
@@ -70,12 +71,16 @@ class FunctionVersion:
     code_sha256: str
     """Of the package as uploaded, base64, as AWS shows it."""
     code_bytes: int
+    unzipped_bytes: int = 0
+    """0 for code of a release that did not count them yet."""
     description: str = ""
     timeout_seconds: int = 3
     memory_mb: int = 128
     tmp_mb: int = 512
     architecture: str = "x86_64"
     environment: Mapping[str, str] | None = None
+    layers: tuple[LayerUse, ...] = ()
+    """In the order in which they are laid over each other: a later one wins."""
     logging: LoggingConfig
     tracing_mode: str = "PassThrough"
     tenant_isolation_mode: str | None = None

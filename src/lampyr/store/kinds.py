@@ -6,11 +6,14 @@ A name is never changed or given again. A new kind is one more line.
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
 
+from lampyr.model.layer import Layer
 from lampyr.model.resource import Resource
 from lampyr.store.base import Table
 from lampyr.store.index import Index
 
-KINDS: Final[Mapping[str, type[Any]]] = {}
+KINDS: Final[Mapping[str, type[Any]]] = {
+    "layer": Layer,
+}
 
 R = TypeVar("R", bound=Resource)
 

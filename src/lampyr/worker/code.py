@@ -21,6 +21,7 @@ from lampyr.limits import DEFAULT_LIMITS, Limits
 from lampyr.tasks import Tasks
 from lampyr.worker.archive import BadArchiveError, TooLargeError, unpack
 from lampyr.worker.compile import compile_tree
+from lampyr.worker.runtimes.model import TASK
 
 log = logging.getLogger(__name__)
 
@@ -98,17 +99,22 @@ class CodeCache:
         self._closing.set()
         await self._tasks.close()
 
-    async def directory(self, sha256: str, runtime: Runtime | None) -> Path:
-        """The unpacked package; raise `CodeMissingError` when there is none to unpack."""
+    async def directory(self, sha256: str, runtime: Runtime | None, *, inside: str = TASK) -> Path:
+        """The unpacked package; raise `CodeMissingError` when there is none to unpack.
+
+        `inside` is where functions see it: compiled modules know their place.
+        """
         python = _python(runtime)
         name = sha256 if runtime is None or python is None else f"{sha256}-{runtime.name}"
+        if python is not None and inside != TASK:
+            name += inside.replace("/", "-")
         if name in self._ready:
             self._ready[name] = (self._ready[name][0], self._now())
             self._ready.move_to_end(name)
             return self._root / name
         making = self._making.get(name)
         if making is None:
-            making = self._tasks.start(self._make(name, sha256, python), f"unpack {name}")
+            making = self._tasks.start(self._make(name, sha256, python, inside), f"unpack {name}")
             self._making[name] = making
         # The task is nobody's alone: a caller that is cancelled leaves it to the others.
         made = await asyncio.shield(making)
@@ -116,10 +122,12 @@ class CodeCache:
             raise made
         return made
 
-    async def _make(self, name: str, sha256: str, python: Path | None) -> Path | CodeMissingError:
+    async def _make(
+        self, name: str, sha256: str, python: Path | None, inside: str
+    ) -> Path | CodeMissingError:
         try:
             async with self._slots:
-                size = await self._unpack(name, sha256, python)
+                size = await self._unpack(name, sha256, python, inside)
         except CodeMissingError as error:
             return error
         finally:
@@ -128,7 +136,7 @@ class CodeCache:
         await self._evict()
         return self._root / name
 
-    async def _unpack(self, name: str, sha256: str, python: Path | None) -> int:
+    async def _unpack(self, name: str, sha256: str, python: Path | None, inside: str) -> int:
         package = await self._source.path(sha256)
         if package is None:
             raise CodeMissingError(f"the code package {sha256} is not in the store")
@@ -136,7 +144,9 @@ class CodeCache:
         try:
             await asyncio.to_thread(_unpack, package, partial, self._limits)
             if python is not None:
-                await asyncio.to_thread(compile_tree, python, partial, stop=self._closing)
+                await asyncio.to_thread(
+                    compile_tree, python, partial, inside=inside, stop=self._closing
+                )
             return await asyncio.to_thread(_complete, partial, self._root / name)
         except FileNotFoundError as error:
             raise CodeMissingError(f"the code package {sha256} was removed") from error

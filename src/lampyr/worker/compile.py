@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from lampyr.worker.runtimes.model import TASK
+
 log = logging.getLogger(__name__)
 
 SECONDS_MAX: Final = 120.0
@@ -68,13 +70,15 @@ def compile_tree(
     python: Path,
     root: Path,
     *,
+    inside: str = TASK,
     seconds_max: float = SECONDS_MAX,
     stop: threading.Event | None = None,
 ) -> int:
     """Write `__pycache__` beside every module under `root`; how many modules were compiled.
 
-    What does not compile is left as it is: the function's own error, when it is run. Blocks; to
-    be called on a thread; gives up soon after `stop` is set.
+    `inside` is where the function sees `root`. What does not compile is left as it is: the
+    function's own error, when it is run. Blocks; to be called on a thread; gives up soon after
+    `stop` is set.
     """
     sources = list(_sources(root))
     if not sources:
@@ -96,7 +100,7 @@ def compile_tree(
     watchdog = threading.Thread(target=_watch, args=(process, over, stop, seconds_max))
     watchdog.start()
     try:
-        return _compile_all(process, root, sources)
+        return _compile_all(process, root, sources, inside)
     finally:
         over.set()
         watchdog.join()
@@ -116,6 +120,7 @@ def _compile_all(
     process: "subprocess.Popen[bytes]",
     root: Path,
     sources: Sequence[Path],
+    inside: str,
 ) -> int:
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
@@ -123,10 +128,12 @@ def _compile_all(
     try:
         tag = _tag(process.stdout)
         for path in sources:
-            name = f"/var/task/{path.relative_to(root)}"
+            name = f"{inside}/{path.relative_to(root)}"
             _send(process.stdin, os.fsencode(name), path.read_bytes())
             code = _receive(process.stdout)
-            if code and _write(path, tag, code):
+            # In a layer an empty file says that there is no bytecode: a layer below may have some
+            # of another module of this name, which nobody would compare with this one.
+            if (code or inside != TASK) and _write(path, tag, code):
                 compiled += 1
     except (_CompilerGoneError, OSError) as error:
         log.warning(

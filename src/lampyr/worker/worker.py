@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,7 @@ from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import Level, LogForm, parse_level, stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
+from lampyr.worker.runtimes.model import OPT
 from lampyr.worker.sandbox.base import (
     ExecuteError,
     Exit,
@@ -83,10 +84,18 @@ class Worker:
         try:
             runtime = await self._runtime(version)
             await self._code(version, runtime)
+            layers = await self._layers(version, runtime)
+            extensions = await asyncio.to_thread(extensions_in, layers)
         except RuntimeMissingError as error:
             return Reason(message=str(error), code="InvalidRuntime")
         except CodeMissingError as error:
             return Reason(message=str(error), code="InternalError")
+        if extensions:
+            return Reason(
+                message="Lampyr does not run external extensions yet, and a layer of the function "
+                f"has some in /opt/extensions: {', '.join(extensions)}",
+                code="InvalidConfiguration",
+            )
         return None
 
     async def start(
@@ -156,12 +165,21 @@ class Worker:
         sha256 = base64.b64decode(version.code_sha256).hex()
         return await self._parts.code.directory(sha256, runtime)
 
+    async def _layers(self, version: FunctionVersion, runtime: Runtime) -> list[Path]:
+        return [
+            await self._parts.code.directory(
+                base64.b64decode(layer.code_sha256).hex(), runtime, inside=OPT
+            )
+            for layer in version.layers
+        ]
+
     async def _launch(
         self, version: FunctionVersion, tenant_id: str | None, *, within: Invocation | None
     ) -> _Running:
         parts = self._parts
         runtime = await self._runtime(version)
         task_directory = await self._code(version, runtime)
+        layers = await self._layers(version, runtime)
         environment_id = parts.new_id()
         stream = stream_name(parts.clock.now(), version.version, environment_id)
         credentials = parts.credentials.issue(
@@ -171,10 +189,14 @@ class Worker:
         spec = SandboxSpec(
             environment_id=environment_id,
             argv=runtime.command(
-                memory_mb=version.memory_mb, task=task_directory, configured=version.environment
+                memory_mb=version.memory_mb,
+                task=task_directory,
+                layers=layers,
+                configured=version.environment,
             ),
             variables=variables(version, launch),
             mounts={**runtime.mounts, "/var/task": str(task_directory)},
+            layers=tuple(map(str, layers)),
             memory_mb=version.memory_mb,
             tmp_mb=version.tmp_mb,
         )
@@ -267,6 +289,20 @@ class Worker:
         parts = self._parts
         log = EnvironmentLog(parts.logs, group, form, tail_bytes=parts.limits.log_tail_bytes)
         return Journal(log, sandbox, parts.clock, runtime_version)
+
+
+def extensions_in(layers: Iterable[Path]) -> list[str]:
+    """Names of the external extensions that layers bring, which AWS would start. Blocks."""
+    directories = [path / "extensions" for path in layers]
+    return sorted(
+        {
+            path.name
+            for directory in directories
+            if directory.is_dir()
+            for path in directory.iterdir()
+            if not path.is_dir()
+        }
+    )
 
 
 def _level(name: str | None, default: Level) -> Level:

@@ -31,6 +31,7 @@ ACTIVE: dict[str, Any] = {"State": "Active", "LastUpdateStatus": "Successful"}
 RUNTIME: dict[str, Any] = {"RuntimeVersionConfig": {"RuntimeVersionArn": "<RuntimeVersionArn>"}}
 PATTERNS = {
     "CodeSize": r"[1-9]\d*",
+    "CreatedDate": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",
     "LastModified": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000",
     "Location": r"http://lampyr\.test/.*",
     "RuntimeVersionArn": r"arn:aws:lambda:us-east-1::runtime:[0-9a-f]{64}",

@@ -129,7 +129,6 @@ async def test_a_zip_function_stays_one(aws: Lambda) -> None:
 
 
 UNSERVED: list[dict[str, Any]] = [
-    {"Layers": ["arn:aws:lambda:us-east-1:111111111111:layer:a:1"]},
     {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}},
     {"FileSystemConfigs": [{"Arn": "arn", "LocalMountPath": "/mnt/a"}]},
     {"KMSKeyArn": "arn:aws:kms:us-east-1:111111111111:key/a"},

@@ -8,7 +8,6 @@ import pytest
 from lampyr.api import downloads
 from lampyr.api.call import Call
 from tests.unit.api.fakes import NOW, services
-from tests.unit.api.versions import version
 
 SECRET = b"secret"
 SHA256 = "ab" * 32
@@ -23,7 +22,7 @@ def test_a_location_is_good_for_ten_minutes() -> None:
         services=services(),
     )
     digest = base64.b64encode(bytes.fromhex(SHA256)).decode()
-    url = urlsplit(downloads.location(call, version(code_sha256=digest)))
+    url = urlsplit(downloads.location(call, digest))
     query = parse_qs(url.query)
     assert (url.netloc, url.path) == ("localhost:1", f"/_lampyr/code/{SHA256}")
     given = (SECRET, SHA256, query["expires"][0], query["signature"][0])

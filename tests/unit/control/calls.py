@@ -1,5 +1,7 @@
 """What the tests of the use cases have in common: short ways to call them."""
 
+from dataclasses import replace
+
 from lampyr.arn import FunctionReference
 from lampyr.control import functions, versions
 from lampyr.control.requests import (
@@ -22,10 +24,15 @@ BROKEN = Reason(message="python3.12 is not installed", code="InvalidRuntime")
 OTHER = a_zip({"app.py": "handler = print"})
 
 
-def creating(name: str = "hello", package: bytes | None = None, **more: object) -> CreateFunction:
+def creating(
+    name: str = "hello",
+    package: bytes | None = None,
+    layers: tuple[str, ...] | None = None,
+    **more: object,
+) -> CreateFunction:
     return CreateFunction(
         key=a_key(name),
-        configuration=CONFIGURATION,
+        configuration=replace(CONFIGURATION, layers=layers),
         package=a_zip() if package is None else package,
         **more,  # type: ignore[arg-type]
     )

@@ -20,6 +20,7 @@ from lampyr.api.operations import (
     event_invoke,
     functions,
     invoke,
+    layers,
     permissions,
     tags,
     versions,
@@ -35,6 +36,7 @@ MODULES: Final = (
     functions,
     invoke,
     permissions,
+    layers,
     tags,
     versions,
 )

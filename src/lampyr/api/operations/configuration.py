@@ -19,7 +19,6 @@ _NOT_SERVED: Final[Mapping[str, str]] = {
     "FileSystemConfigs": "file systems",
     "ImageConfig": "container images",
     "KMSKeyArn": "keys of the customer",
-    "Layers": "layers",
     "PublishTo": "LATEST_PUBLISHED",
     "RuntimeConfig": "runtimes of the customer",
     "SourceKMSKeyArn": "keys of the customer",
@@ -90,6 +89,7 @@ def change(request: Mapping[str, Any]) -> ConfigurationChange:
         tmp_mb=None if storage is None else storage["Size"],
         environment=None if environment is None else dict(environment.get("Variables") or {}),
         logging=None if logging is None else _logging_change(logging),
+        layers=tuple(request["Layers"]) if "Layers" in request else None,
         dead_letter_arn=None if dead_letter is None else dead_letter.get("TargetArn"),
     )
 
@@ -129,6 +129,8 @@ def answer(
     }
     if version.environment is not None:
         shown["Environment"] = {"Variables": dict(version.environment)}
+    if version.layers:
+        shown["Layers"] = [{"Arn": use.arn, "CodeSize": use.code_bytes} for use in version.layers]
     if version.dead_letter_arn is not None:
         shown["DeadLetterConfig"] = {"TargetArn": version.dead_letter_arn}
     if version.tenant_isolation_mode is not None:

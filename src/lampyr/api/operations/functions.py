@@ -77,7 +77,7 @@ async def get_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     function, version = await functions.find_version(call.services.control, reference)
     shown: dict[str, Any] = {
         "Configuration": _found(reference, version),
-        "Code": {"RepositoryType": "S3", "Location": location(call, version)},
+        "Code": {"RepositoryType": "S3", "Location": location(call, version.code_sha256)},
     }
     if function.tags:
         shown["Tags"] = dict(function.tags)

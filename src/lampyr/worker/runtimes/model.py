@@ -10,7 +10,8 @@ from typing import Final
 
 TASK: Final = "/var/task"
 LANG: Final = "/var/lang"
-BOOTSTRAPS: Final = (f"{TASK}/bootstrap", "/opt/bootstrap")
+OPT: Final = "/opt"
+BOOTSTRAPS: Final = (f"{TASK}/bootstrap", f"{OPT}/bootstrap")
 _ELF: Final = b"\x7fELF"
 _ELF_MACHINES: Final = {62: "x86_64", 183: "aarch64"}
 

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+import stat
+import uuid
 from pathlib import Path
 
 
@@ -14,17 +16,44 @@ def merged(layers: tuple[str, ...], directory: Path) -> Path:
     target = directory / name
     if target.exists():
         return target
-    partial = directory / f"{name}.{os.getpid()}.partial"
-    for layer in layers:
-        shutil.copytree(
-            layer, partial, symlinks=True, dirs_exist_ok=True, copy_function=_link_or_copy
-        )
-    partial.rename(target)
+    partial = directory / f"{name}.{uuid.uuid4().hex}.partial"
+    try:
+        partial.mkdir()
+        for layer in layers:
+            _lay_over(Path(layer), partial)
+        try:
+            partial.rename(target)
+        except OSError:
+            if not target.exists():  # Else another thread was faster.
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 
-def _link_or_copy(source: str, target: str) -> None:
-    Path(target).unlink(missing_ok=True)
+def _lay_over(layer: Path, target: Path) -> None:
+    """As an overlay would: only directories become one with directories.
+
+    Nothing is looked up through a link of `target`, which may lead anywhere on this host: a link
+    that stays inside its own layer need not stay inside all of them together.
+    """
+    for entry in os.scandir(layer):
+        path = target / entry.name
+        mode = path.lstat().st_mode if os.path.lexists(path) else 0
+        if entry.is_dir(follow_symlinks=False):
+            if not stat.S_ISDIR(mode):
+                path.unlink(missing_ok=True)
+                path.mkdir()
+            path.chmod(0o755)
+            _lay_over(Path(entry.path), path)
+            continue
+        if stat.S_ISDIR(mode):
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        _link_or_copy(entry.path, path)
+
+
+def _link_or_copy(source: str, target: Path) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except OSError:  # Another file system.

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,8 @@ _PATH_VARIABLES: Final = frozenset(
         "PYTHONPATH",
     }
 )
+_OPT_VARIABLE: Final = "_LAMPYR_OPT"
+"""Tells Lampyr's start of Python where `/opt` is; the function does not see it."""
 _BACKLOG: Final = 128
 _AGAIN_SECONDS: Final = 0.005
 # Counted for the whole user, of whom the function is only a part.
@@ -167,6 +170,7 @@ class ProcessDriver:
         if spec.layers:
             opt = await asyncio.to_thread(merged, spec.layers, self._instance.layers)
             mounts["/opt"] = str(opt)
+            spec = replace(spec, variables={**spec.variables, _OPT_VARIABLE: str(opt)})
         pipes = wiring.open_pipes()
         listeners = wiring.Listeners(_listen(), _listen() if self._has_endpoint else None)
         try:

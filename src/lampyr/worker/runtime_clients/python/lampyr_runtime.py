@@ -52,10 +52,12 @@ def main() -> None:
 def _search_path(runtime: str, chosen: list[str], library: list[str]) -> list[str]:
     """`sys.path` in AWS's order; a PYTHONPATH of the function's own stands where AWS's would."""
     packages = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    # Elsewhere only where a driver without mounts said so.
+    layers = os.environ.pop("_LAMPYR_OPT", "/opt")
     return [
         os.environ.get("LAMBDA_TASK_ROOT", "/var/task"),
-        f"/opt/python/{packages}",
-        "/opt/python",
+        f"{layers}/python/{packages}",
+        f"{layers}/python",
         *chosen,
         *([] if runtime in chosen else [runtime]),
         *library,

@@ -1,0 +1,180 @@
+"""Layers as functions find them below `/opt`."""
+
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+
+from lampyr.testing.server import LampyrServer
+from tests.conformance.deployed import (
+    PYTHON,
+    change,
+    create,
+    function,
+    invoke,
+    refusal,
+    unique_name,
+    value,
+    zipped,
+)
+
+LAYERS: Final = "https://docs.aws.amazon.com/lambda/latest/dg/chapter-layers.html"
+PACKAGING: Final = "https://docs.aws.amazon.com/lambda/latest/dg/packaging-layers.html"
+READER: Final = """
+import os, subprocess, sys
+def handler(event, context):
+    import both, deep, first
+    opt = os.path.dirname(os.path.dirname(first.__file__))
+    tool = subprocess.run(["tool"], capture_output=True, text=True, check=True)
+    return {
+        "modules": [first.NAME, both.NAME, deep.NAME],
+        "compiled": os.path.exists(both.__cached__),
+        "tool": tool.stdout,
+        "path": [path for path in sys.path if path.startswith(opt)],
+        "files": sorted(os.listdir(opt)),
+        "writable": os.access(opt, os.W_OK),
+        "opt": opt,
+    }
+"""
+FIRST: Final = {
+    "python/first.py": "NAME = 'first'",
+    "python/both.py": "NAME = 'of the first'",
+    "bin/tool": "#!/bin/sh\necho from the first",
+    "data": "1",
+}
+SECOND: Final = {
+    f"python/lib/{PYTHON}/site-packages/deep.py": "NAME = 'deep'",
+    "python/both.py": "NAME = 'of the second'",
+}
+
+
+@contextmanager
+def layer(client: Any, files: dict[str, str], **given: Any) -> Iterator[str]:
+    """The ARN of a layer's only version."""
+    name = unique_name("layer")
+    content = {"ZipFile": zipped(files, executable=("bin/tool", "bootstrap", "extensions/spy"))}
+    version = client.publish_layer_version(LayerName=name, Content=content, **given)
+    try:
+        yield version["LayerVersionArn"]
+    finally:
+        client.delete_layer_version(LayerName=name, VersionNumber=version["Version"])
+
+
+@pytest.mark.documented(LAYERS)
+def test_layers_lie_over_each_other_and_stay_while_they_are_used(lambda_client: Any) -> None:
+    with layer(lambda_client, FIRST) as first, layer(lambda_client, SECOND) as second:
+        name = create(lambda_client, READER, Layers=[first, second])
+    try:
+        # Both are deleted by now.
+        found = value(lambda_client, name)
+        assert found == {
+            "modules": ["first", "of the second", "deep"],
+            "compiled": True,
+            "tool": "from the first\n",
+            "path": [f"/opt/python/lib/{PYTHON}/site-packages", "/opt/python"],
+            "files": ["bin", "data", "python"],
+            "writable": False,
+            "opt": "/opt",
+        }
+        error = refusal(
+            lambda_client.update_function_configuration, FunctionName=name, Layers=[first]
+        )
+        assert error == (
+            400,
+            "InvalidParameterValueException",
+            f"Layer version {first} does not exist.",
+        )
+        change(lambda_client, name, Layers=[])
+        assert "No module named" in invoke(lambda_client, name).payload["errorMessage"]
+    finally:
+        lambda_client.delete_function(FunctionName=name)
+
+
+@pytest.mark.documented(LAYERS)
+def test_a_layer_is_published_found_listed_and_downloaded(lambda_client: Any) -> None:
+    archive = zipped(FIRST)
+    name = unique_name("layer")
+    given = {"LayerName": name, "Content": {"ZipFile": archive}, "LicenseInfo": "MIT"}
+    made = lambda_client.publish_layer_version(CompatibleRuntimes=[PYTHON], **given)
+    assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
+    with urllib.request.urlopen(made["Content"]["Location"], timeout=10) as answer:
+        assert answer.read() == archive
+    found = lambda_client.get_layer_version(LayerName=made["LayerArn"], VersionNumber=1)
+    by_arn = lambda_client.get_layer_version_by_arn(Arn=made["LayerVersionArn"])
+    for shown in (made, found, by_arn):
+        del shown["ResponseMetadata"], shown["Content"]["Location"]
+    assert made == found == by_arn
+    pages = lambda_client.get_paginator("list_layers")
+    listed = pages.paginate(CompatibleRuntime=PYTHON, PaginationConfig={"PageSize": 1})
+    latest = {each["LayerName"]: each["LatestMatchingVersion"] for each in listed.search("Layers")}
+    versions = lambda_client.list_layer_versions(LayerName=name)["LayerVersions"]
+    assert versions == [latest[name]]
+    for _ in range(2):
+        gone = lambda_client.delete_layer_version(LayerName=name, VersionNumber=1)
+        assert gone["ResponseMetadata"]["HTTPStatusCode"] == 204
+    error = refusal(lambda_client.get_layer_version, LayerName=name, VersionNumber=1)
+    absent = "The resource you requested does not exist."
+    assert error == (404, "ResourceNotFoundException", absent)
+    error = refusal(lambda_client.get_layer_version, LayerName=name, VersionNumber=0)
+    less = "Layer Version Cannot be less than 1"
+    assert error == (400, "InvalidParameterValueException", less)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not on this host")
+@pytest.mark.documented(PACKAGING)
+def test_a_layer_brings_the_bootstrap(lambda_client: Any) -> None:
+    files = {
+        "bootstrap": (
+            "#!/bin/bash\nnext=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation\n"
+            "while true; do\n"
+            'id=$(curl -sSD - -o /tmp/event "$next/next" | tr -d "\\r" |'
+            " sed -n 's/^Lambda-Runtime-Aws-Request-Id: //Ip')\n"
+            'curl -sS -d "\\"$0\\"" "$next/$id/response" >/dev/null\n'
+            "done\n"
+        )
+    }
+    with layer(lambda_client, files) as arn:
+        given = {"Runtime": "provided.al2023", "Layers": [arn]}
+        with function(lambda_client, zipped({"data": "1"}), **given) as name:
+            assert value(lambda_client, name) == "/opt/bootstrap"
+
+
+@pytest.mark.documented(PACKAGING)
+def test_node_finds_modules_of_layers(lambda_client: Any, need: Any) -> None:
+    need("nodejs22.x")
+    files = {
+        "nodejs/node_modules/shared/index.js": "module.exports = 'shared'",
+        "nodejs/node22/node_modules/both/index.js": "module.exports = 'of 22'",
+        "nodejs/node_modules/both/index.js": "module.exports = 'of all'",
+    }
+    code = zipped({"app.js": "exports.handler = async () => [require('shared'), require('both')]"})
+    with layer(lambda_client, files) as arn:
+        given = {"Runtime": "nodejs22.x", "Layers": [arn]}
+        with function(lambda_client, code, **given) as name:
+            assert value(lambda_client, name) == ["shared", "of 22"]
+
+
+@pytest.mark.lampyr_only
+def test_a_function_with_an_external_extension_fails_and_says_why(lambda_client: Any) -> None:
+    with layer(lambda_client, {"extensions/spy": "#!/bin/sh", "extensions/a/b": ""}) as arn:
+        with pytest.raises(AssertionError, match=r"external extensions.*/opt/extensions: spy"):
+            create(lambda_client, READER, FunctionName=(name := unique_name()), Layers=[arn])
+        lambda_client.delete_function(FunctionName=name)
+
+
+@pytest.mark.lampyr_only
+@pytest.mark.parametrize("driver", ["bubblewrap", "process"])
+def test_layers_without_an_overlay(new_server: Any, driver: str) -> None:
+    server: LampyrServer = new_server("--sandbox", driver)
+    server.start()
+    client = server.client()
+    with layer(client, FIRST) as first, layer(client, SECOND) as second:
+        name = create(client, READER, Layers=[first, second])
+        found = value(client, name)
+    client.close()
+    assert found["modules"] == ["first", "of the second", "deep"]
+    assert found["tool"] == "from the first\n"
+    assert len(found["path"]) == 2
