@@ -27,6 +27,8 @@ import virtualenv_without_pip  # noqa: E402
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+NEIGHBOURS = VENV / "neighbours"
+"""The environment of the embedded services: where Lampyr looks for it by default."""
 STAMP = VENV / "lampyr-installed.json"
 OLDEST = (3, 11)
 
@@ -50,6 +52,7 @@ def main() -> int:
                 stamp["refused_packages"] = refused
                 _write_stamp(stamp)
         _install(stamp, dev=arguments.dev)
+        _install_neighbours()
     except SetupError as error:
         say(str(error))
         return 1
@@ -96,7 +99,7 @@ def _install(stamp: dict[str, Any], *, dev: bool) -> None:
         return
     if not usable:
         say(f"creating {VENV}")
-        _create_venv()
+        _create_venv(VENV)
     say(f"installing {lock.name} into {VENV}")
     _pip("install", "--require-hashes", "--requirement", str(lock))
     _pip("install", "--no-deps", "--no-build-isolation", "--no-index", "--editable", str(ROOT))
@@ -107,20 +110,33 @@ def _install(stamp: dict[str, Any], *, dev: bool) -> None:
     _write_stamp(stamp)
 
 
+def _install_neighbours() -> None:
+    """The same for the services beside Lambda; their libraries are other versions than ours."""
+    lock, stamp = ROOT / "neighbours.lock", NEIGHBOURS / "lampyr-installed.json"
+    python = NEIGHBOURS / "bin" / "python"
+    wanted = {"lock": hashlib.sha256(lock.read_bytes()).hexdigest(), "root": str(ROOT)}
+    if _read_stamp(stamp) == wanted and _works(python):
+        return
+    say(f"installing {lock.name} into {NEIGHBOURS}")
+    _create_venv(NEIGHBOURS)
+    _pip("install", "--require-hashes", "--requirement", str(lock), python=python)
+    _write_stamp(wanted, stamp)
+
+
 def _other(stamp: dict[str, Any], usable: bool) -> dict[str, Any]:
     return {k: v for k, v in stamp.items() if usable and k in {"dev", "runtime"}}
 
 
-def _create_venv() -> None:
-    shutil.rmtree(VENV, ignore_errors=True)
+def _create_venv(target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
     interpreter = getattr(sys, "_base_executable", sys.executable)
     if system_packages.ensure_venv_module():
-        subprocess.run([interpreter, "-m", "venv", str(VENV)], check=True)
+        subprocess.run([interpreter, "-m", "venv", str(target)], check=True)
         return
     try:
-        virtualenv_without_pip.create(interpreter, VENV)
+        virtualenv_without_pip.create(interpreter, target)
     except virtualenv_without_pip.NoPipError as error:
-        shutil.rmtree(VENV, ignore_errors=True)
+        shutil.rmtree(target, ignore_errors=True)
         raise SetupError(str(error)) from error
 
 
@@ -131,12 +147,12 @@ def _works(python: Path) -> bool:
     return subprocess.run([python, "-c", code], check=False).returncode == 0
 
 
-def _pip(*arguments: str) -> None:
+def _pip(*arguments: str, python: Path = PYTHON) -> None:
     # A user's pip configuration counts, but for what would install outside `.venv`.
     environment = {**os.environ, "PIP_USER": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PYTHONPATH", "PYTHONHOME"):
         environment.pop(name, None)
-    subprocess.run([PYTHON, "-m", "pip", "--quiet", *arguments], check=True, env=environment)
+    subprocess.run([python, "-m", "pip", "--quiet", *arguments], check=True, env=environment)
 
 
 def _digest(lock: Path) -> str:
@@ -144,16 +160,16 @@ def _digest(lock: Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _read_stamp() -> dict[str, Any]:
+def _read_stamp(stamp: Path = STAMP) -> dict[str, Any]:
     try:
-        return dict(json.loads(STAMP.read_text()))
+        return dict(json.loads(stamp.read_text()))
     except (OSError, ValueError):
         return {}
 
 
-def _write_stamp(stamp: dict[str, Any]) -> None:
-    if VENV.is_dir():
-        STAMP.write_text(json.dumps(stamp, indent=2) + "\n")
+def _write_stamp(stamp: dict[str, Any], path: Path = STAMP) -> None:
+    if path.parent.is_dir():
+        path.write_text(json.dumps(stamp, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ order in which they start and stop.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -16,12 +17,14 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import uvloop
 
 from lampyr.api.app import LambdaApi
 from lampyr.api.call import Services
+from lampyr.api.push import PushApi
 from lampyr.api.server import FrontDoor
 from lampyr.clock import Clock, SystemClock
 from lampyr.cluster.local import LocalCluster
@@ -31,6 +34,8 @@ from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
 from lampyr.limits import DEFAULT_LIMITS, Limits
+from lampyr.neighbours.here import Neighbours, NeighbourSettings, open_neighbours
+from lampyr.neighbours.rules import Mode
 from lampyr.observe.logs import FileLogStore
 from lampyr.settings import Settings
 from lampyr.store.base import Store, StoreError
@@ -108,6 +113,7 @@ class _Ground:
     driver: SandboxDriver
     tasks: Tasks
     credentials: CredentialBook
+    neighbours: Neighbours
 
 
 @asynccontextmanager
@@ -127,6 +133,10 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         code = CodeCache(code_dir, store.blobs, in_use=packages.in_use)
         stack.push_async_callback(code.close)
         await code.open()
+        url, credentials = _url(listener), CredentialBook(os.urandom)
+        account_of = credentials.account_of
+        opening = open_neighbours(_neighbours(settings, listener), clock, account_of)
+        neighbours = await stack.enter_async_context(opening)
         tasks = Tasks()
         stack.push_async_callback(tasks.close)
         ground = _Ground(
@@ -138,15 +148,23 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
             code=code,
             driver=driver,
             tasks=tasks,
-            credentials=CredentialBook(os.urandom),
+            credentials=credentials,
+            neighbours=neighbours,
         )
         door = FrontDoor(clock)
         catalog = RuntimeCatalog(settings.runtimes_dir, os.environ)
         stack.callback(catalog.close)
         worker = _worker(ground, door, catalog)
         stack.push_async_callback(worker.drain)
-        url = _url(listener)
-        api = await _api(ground, worker, url)
+        services = await _services(ground, worker)
+        api = LambdaApi(
+            services,
+            region=settings.region,
+            account_of=account_of,
+            base_url=url,
+            neighbours=neighbours.door,
+        )
+        await _let_neighbours_in(ground, services, url, stack)
         tasks.start(supervise(door.sweep, "front door"), "front door")
         stack.push_async_callback(door.close, STOP_GRACE_SECONDS)
         await door.open(api, listener)
@@ -177,8 +195,8 @@ def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker
     return Worker(parts, ground.tasks)
 
 
-async def _api(ground: _Ground, worker: Worker, url: str) -> LambdaApi:
-    """The services, with the tasks that they need, and the API before them."""
+async def _services(ground: _Ground, worker: Worker) -> Services:
+    """What operations are made of, with the tasks that it needs."""
     settings, clock, tasks = ground.settings, ground.clock, ground.tasks
     cluster = LocalCluster(worker)
     pool_settings = PoolSettings(
@@ -207,17 +225,49 @@ async def _api(ground: _Ground, worker: Worker, url: str) -> LambdaApi:
     await control.open()
     tasks.start(supervise(control.run, "activation"), "activation")
     tasks.start(supervise(reclaim, "reclaim"), "reclaim")
-    services = Services(
+    return Services(
         store=ground.store,
         control=control,
         invoker=Invoker(pool, clock, admission),
         logs=ground.logs,
         clock=clock,
         limits=ground.limits,
+        aws=ground.neighbours.aws,
         download_secret=os.urandom(DOWNLOAD_SECRET_BYTES),
     )
-    account_of = ground.credentials.account_of
-    return LambdaApi(services, region=settings.region, account_of=account_of, base_url=url)
+
+
+async def _let_neighbours_in(
+    ground: _Ground, services: Services, url: str, stack: AsyncExitStack
+) -> None:
+    """Open the door where the embedded neighbours invoke functions; start them if told to."""
+    process = ground.neighbours.process
+    if process is None:
+        return
+    api, door = PushApi(services, url), FrontDoor(ground.clock)
+    stack.push_async_callback(api.close)
+    stack.push_async_callback(door.close, STOP_GRACE_SECONDS)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with contextlib.suppress(FileNotFoundError):
+        Path(process.push_path).unlink()
+    listener.bind(process.push_path)
+    listener.setblocking(False)
+    await door.open(api, listener)
+    ground.tasks.start(supervise(door.sweep, "neighbours' door"), "neighbours' door")
+    if ground.settings.neighbours == Mode.ON:
+        ground.tasks.start(process.start(), "neighbours' start")
+
+
+def _neighbours(settings: Settings, listener: socket.socket) -> NeighbourSettings:
+    return NeighbourSettings(
+        mode=Mode(settings.neighbours),
+        python=settings.neighbours_dir / "bin" / "python",
+        directory=settings.data_dir / "neighbours",
+        endpoints=settings.endpoints,
+        port=listener.getsockname()[1],
+        url=_url(listener),
+        region=settings.region,
+    )
 
 
 async def _open_driver(

@@ -72,16 +72,25 @@ class Request:
 
 
 class Response:
-    """One answer. `content-length` and `connection` are the connection's to add."""
+    """One answer. `content-length` and `connection` are the connection's to add.
 
-    __slots__ = ("body", "headers", "status")
+    `length`: what an answer to HEAD says of a body that it does not have.
+    """
+
+    __slots__ = ("body", "headers", "length", "status")
 
     def __init__(
-        self, status: int, headers: Sequence[tuple[str, str]] = (), body: bytes = b""
+        self,
+        status: int,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        length: int | None = None,
     ) -> None:
         self.status = status
         self.headers = headers
         self.body = body
+        self.length = length
 
 
 def encode(response: Response, *, keep_alive: bool = True, head_only: bool = False) -> bytes:
@@ -90,7 +99,8 @@ def encode(response: Response, *, keep_alive: bool = True, head_only: bool = Fal
     lines = [_REASONS.get(status) or f"HTTP/1.1 {status} \r\n"]
     lines += [f"{name}: {value}\r\n" for name, value in response.headers]
     if status >= 200 and status not in {204, 304}:  # noqa: PLR2004 - HTTP's own numbers
-        lines.append(f"content-length: {len(body)}\r\n")
+        length = response.length if head_only else None
+        lines.append(f"content-length: {len(body) if length is None else length}\r\n")
     lines.append("\r\n" if keep_alive else "connection: close\r\n\r\n")
     head = "".join(lines).encode("latin-1")
     return head if head_only else head + body
@@ -131,8 +141,8 @@ class Connection(asyncio.Protocol):
         """A whole request is here (its body too, unless `request.too_large`)."""
         raise NotImplementedError
 
-    def body_limit(self, method: str, path: str) -> int:
-        """How many bytes of body this request may have."""
+    def body_limit(self, request: Request) -> int:
+        """How many bytes of body this request may have; its headers are here."""
         raise NotImplementedError
 
     def closed(self) -> None:
@@ -205,7 +215,7 @@ class Connection(asyncio.Protocol):
         request = self._request = Request(method, path, query, fields=self._fields.copy())
         request.keep_alive = self._parser.should_keep_alive()
         self._fields.clear()
-        self._body_limit = self.body_limit(method, path)
+        self._body_limit = self.body_limit(request)
         self._header_bytes = 0
 
     def on_message_complete(self) -> None:

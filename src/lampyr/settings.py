@@ -7,6 +7,8 @@ flags' help and the reference in `docs/reference/settings.md`, which is made fro
 
 import difflib
 import os
+import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -16,10 +18,15 @@ from typing import Any, Final
 PREFIX: Final = "LAMPYR_"
 CONFIG_VARIABLE: Final = "LAMPYR_CONFIG"
 """Names the TOML file; a setting about the settings, and so not one of them."""
+ENDPOINTS: Final = "endpoints"
+_ENDPOINT: Final = "endpoint_"
+_URL: Final = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+AWS: Final = "aws"
 CHOICES: Final[Mapping[str, frozenset[str]]] = {
     "log_level": frozenset({"debug", "info", "warning", "error"}),
     "sandbox": frozenset({"auto", "namespaces", "bubblewrap", "process"}),
     "egress": frozenset({"internet", "endpoint", "none"}),
+    "neighbours": frozenset({"on", "off", "lazy"}),
 }
 BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "port": (0, 65_535),
@@ -43,6 +50,10 @@ def _default_data_dir() -> Path:
 def _default_runtimes_dir() -> Path:
     shared = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(shared).expanduser() / "lampyr" / "runtimes"
+
+
+def _default_neighbours_dir() -> Path:
+    return Path(sys.prefix) / "neighbours"
 
 
 def _setting(default: Any, help_text: str) -> Any:
@@ -91,6 +102,24 @@ class Settings:
         1_000, "Most execution environments alive at once on this host."
     )
     concurrent_executions: int = _setting(1_000, "The account's concurrency quota.")
+    neighbours: str = _setting(
+        "lazy",
+        "The embedded AWS services beside Lambda (SQS, S3, DynamoDB …): started with Lampyr, when "
+        "one is first called, or never.",
+    )
+    neighbours_dir: Path = field(
+        default_factory=_default_neighbours_dir,
+        metadata={"help": "Python environment of the embedded services; made by `make install`."},
+    )
+    endpoints: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Services that are elsewhere than embedded: the URL of a compatible server, or "
+            "'aws' for AWS itself, called with your own credentials. As a flag "
+            "`--endpoint sqs=http://127.0.0.1:9324`, once for each; as a variable "
+            "`LAMPYR_ENDPOINT_SQS`; in the file a table `[endpoints]`."
+        },
+    )
     log_bytes_per_group: int = _setting(
         64 * 1024 * 1024,
         "Most bytes the log store keeps of each log group; older lines go first.",
@@ -103,16 +132,20 @@ def load(
     """Settings from flags (`None` means not given), the environment and a TOML file."""
     kinds = {item.name: item.type for item in fields(Settings)}
     chosen: dict[str, Any] = {}
+    endpoints: dict[str, str] = {}
     for source, values, spelling in (
         (str(file), _file(file), _as_is),
         ("the environment", _environment(environ), _variable),
         ("the command line", {k: v for k, v in flags.items() if v is not None}, _flag),
     ):
         for name, value in values.items():
+            if name == ENDPOINTS:
+                endpoints |= _endpoints(value, source)
+                continue
             if name not in kinds:
                 raise SettingsError(f"{source}: {_unknown(name, kinds, spelling)}")
             chosen[name] = _convert(name, kinds[name], value, f"{source}: {spelling(name)}")
-    return Settings(**chosen)
+    return Settings(**chosen, endpoints=endpoints)
 
 
 def config_file(given: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
@@ -158,7 +191,7 @@ def _file(path: Path | None) -> Mapping[str, Any]:
 
 
 def _environment(environ: Mapping[str, str]) -> Mapping[str, str]:
-    return {
+    found: dict[str, Any] = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environ.items()
         if name.startswith(PREFIX)
@@ -166,6 +199,28 @@ def _environment(environ: Mapping[str, str]) -> Mapping[str, str]:
         and not name.startswith(f"{PREFIX}TEST_")
         and value
     }
+    endpoints = {name: found.pop(name) for name in tuple(found) if name.startswith(_ENDPOINT)}
+    if endpoints:
+        found[ENDPOINTS] = {k.removeprefix(_ENDPOINT): v for k, v in endpoints.items()}
+    return found
+
+
+def _endpoints(given: Any, source: str) -> dict[str, str]:
+    """A table, or from the command line words such as `sqs=http://127.0.0.1:9324`."""
+    if isinstance(given, (list, tuple)):
+        given = dict(str(word).partition("=")[::2] for word in given)
+    if not isinstance(given, Mapping):
+        raise SettingsError(f"{source}: endpoints must be a table of services, not {given!r}")
+    found = {}
+    for service, url in given.items():
+        name = str(service).lower().replace("_", "-")
+        if not (isinstance(url, str) and (url == AWS or _URL.fullmatch(url))):
+            raise SettingsError(
+                f"{source}: the endpoint of '{name}' must be a URL such as "
+                f"http://127.0.0.1:9324, or '{AWS}', not {url!r}"
+            )
+        found[name] = url.rstrip("/")
+    return found
 
 
 def _convert(name: str, kind: Any, value: Any, what: str) -> Any:

@@ -18,6 +18,7 @@ DATA_SUFFIXES: Final = {".json", ".lock", ".png", ".svg", ".woff2", ".ico"}
 # Modules that run in a process of their own, without the event loop, or wait as a person would.
 OWN_PROCESS: Final = (
     "cli/",
+    "neighbours/child/",
     "testing/",
     "worker/sandbox/spawner/",
     "worker/network/keeper/",
@@ -108,7 +109,7 @@ def test_no_address_of_a_package_registry_and_no_path_of_ones_own() -> None:
 
 
 def test_a_lock_has_hashes_and_no_addresses() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("neighbours.lock", "requirements.lock", "requirements-dev.lock"):
         text = (ROOT / name).read_text()
         assert "://" not in text
         requirements = re.findall(r"^[a-z0-9].*?(?=^[a-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)

@@ -36,7 +36,7 @@ class Recorder(Connection):
     def received(self, request: Request) -> None:
         self.requests.append(request)
 
-    def body_limit(self, method: str, path: str) -> int:
+    def body_limit(self, request: Request) -> int:
         return self.limit
 
 

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Collection, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from lampyr.api import local
 from lampyr.api.auth import SignatureAuth
@@ -33,6 +33,7 @@ from lampyr.http1 import Request, Response
 from lampyr.invoke.invoker import cut_short
 from lampyr.limits import KIB, MIB
 from lampyr.model.invocation import InvokeResult
+from lampyr.neighbours.rules import LAMBDA, service_of, shares_with_other_sites
 from lampyr.worker.environment import EnvironmentStoppedError
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,9 @@ _WIRE_NAMES: Final[Mapping[str, str]] = {"Invoke": "InvokeFunction"}
 """What AWS calls an operation in this one message, where it differs from the model."""
 
 
+NEIGHBOUR_BODY_BYTES: Final = 128 * MIB
+"""Of a request to another service; S3's larger objects come in parts."""
+
 MATCHES_MAX: Final = 4_096
 _UUID_MASK: Final = ~(0xF << 76 | 0x3 << 62)
 _UUID_4: Final = 0x4 << 76 | 0x2 << 62
@@ -73,6 +77,14 @@ class Tables(NamedTuple):
     serialize: Serialize
     reads_json: bool
     handler: Handler | None
+
+
+class Neighbours(Protocol):
+    """Where requests go that are for other services."""
+
+    async def forward(
+        self, request: Request, *, service: str, region: str, access_key: str | None
+    ) -> Response: ...
 
 
 class LambdaApi:
@@ -90,6 +102,7 @@ class LambdaApi:
         account_of: Callable[[str], str | None] = lambda _key: None,
         base_url: str = "http://127.0.0.1:4566",
         hosts: Collection[str] = (),
+        neighbours: Neighbours | None = None,
         model: ServiceModel | None = None,
         serve: Mapping[str, Handler] | None = None,
         new_id: Callable[[], str] | None = None,
@@ -100,6 +113,7 @@ class LambdaApi:
         self._handlers = handlers(self._model.operations) if serve is None else serve
         self._auth = SignatureAuth(region, account_of)
         self._origins = Origins(base_url, hosts)
+        self._neighbours = neighbours
         self._error = ErrorSerializer(self._model)
         self._new_id = new_id or random_id
         self._tables: dict[str, Tables] = {}
@@ -150,10 +164,13 @@ class LambdaApi:
         except ServiceError:
             return False  # The other way comes to the same error, and says it.
 
-    def body_limit(self, method: str, path: str) -> int:
+    def body_limit(self, request: Request) -> int:
         """How many bytes of body a request may have; asked before the body is read."""
-        operation = self._operation_of(method, path)
-        return BODY_BYTES if operation is None else BODY_LIMITS.get(operation.name, BODY_BYTES)
+        operation = self._operation_of(request.method, request.path)
+        if operation is not None:
+            return BODY_LIMITS.get(operation.name, BODY_BYTES)
+        service = service_of(request.method, request.path, request.query, request.headers)
+        return BODY_BYTES if service in {None, LAMBDA} else NEIGHBOUR_BODY_BYTES
 
     def too_large(self, request: Request) -> Response:
         """The answer to a request whose body was over its limit."""
@@ -167,10 +184,13 @@ class LambdaApi:
 
     async def _serve(self, request: Request, request_id: str) -> Response:
         method, path, query = request.method, request.path, request.query
+        headers = request.headers
+        service = service_of(method, path, query, headers, request.body)
+        if service not in {None, LAMBDA}:
+            return await self._forward(request, str(service))
         found = self._match(method, path, query)
         if found is None and local.is_health(path) and method in {"GET", "HEAD"}:
             return local.health(request_id)
-        headers = request.headers
         call = self._call(request, request_id)
         if found is None:
             if path.startswith(local.PREFIXES):
@@ -188,6 +208,18 @@ class LambdaApi:
             arguments = tables.parse(labels, query, headers, request.body)
         tables.validate(arguments)
         return tables.serialize(await tables.handler(call, arguments), request_id)
+
+    async def _forward(self, request: Request, service: str) -> Response:
+        headers = request.headers
+        base_url = self._origins.base_url(headers)
+        if not shares_with_other_sites(service):
+            self._origins.check(request.method, headers, base_url)
+        caller = self._auth.caller(headers, request.query)
+        if self._neighbours is None:
+            raise NotServedError(f"This is Lambda; nobody here serves {service}")
+        return await self._neighbours.forward(
+            request, service=service, region=caller.region, access_key=caller.access_key
+        )
 
     def _call(self, request: Request, request_id: str) -> Call:
         headers = request.headers

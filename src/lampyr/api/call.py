@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lampyr.aws.base import Aws
     from lampyr.clock import Clock
     from lampyr.control.plane import ControlPlane
     from lampyr.invoke.invoker import Invoker
@@ -25,6 +26,8 @@ class Services:
     logs: LogStore
     clock: Clock
     limits: Limits
+    aws: Aws
+    """Other AWS services, near or far."""
     download_secret: bytes
     """Signs the links to code packages; made anew at every start."""
 

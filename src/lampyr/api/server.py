@@ -37,7 +37,7 @@ class Api(Protocol):
 
     async def handle(self, request: Request) -> Response: ...
 
-    def body_limit(self, method: str, path: str) -> int: ...
+    def body_limit(self, request: Request) -> int: ...
 
     def too_large(self, request: Request) -> Response: ...
 
@@ -65,7 +65,9 @@ class FrontDoor:
         """Answer with `api` whoever connects to `listener`."""
         self._api = api
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(self.connection, sock=listener))
+        unix = listener.family == socket.AF_UNIX
+        serve = loop.create_unix_server if unix else loop.create_server
+        self._servers.append(await serve(self.connection, sock=listener))
 
     @property
     def api(self) -> Api:
@@ -143,8 +145,8 @@ class FrontConnection(Connection):
         self.heard = self._door.clock.monotonic()
         super().data_received(data)
 
-    def body_limit(self, method: str, path: str) -> int:
-        return self._door.api.body_limit(method, path)
+    def body_limit(self, request: Request) -> int:
+        return self._door.api.body_limit(request)
 
     def received(self, request: Request) -> None:
         waits = self.serving or self._requests or self._writable is not None

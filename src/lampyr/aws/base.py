@@ -32,6 +32,10 @@ class AwsUnreachableError(AwsCallError):
     """The service gave no answer; whether it did what it was asked is not known."""
 
 
+class NoEndpointError(AwsUnreachableError):
+    """No one said where this service is, and it is not embedded."""
+
+
 class Aws(Protocol):
     """Calls AWS services as an account, in a Region."""
 
@@ -56,24 +60,23 @@ class Aws(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where one service answers.
-
-    `url` is `http://host[:port]` or with https. `socket`: connect to this unix socket instead, and
-    use the URL for names alone. `as_host`: sign with the credentials of whoever runs Lampyr, as
-    for AWS itself; otherwise the access key is the account's id.
-    """
+    """Where one service answers."""
 
     url: str
+    """`http://host[:port]` or with https; with `socket` it only gives names, for AWS it is empty."""
     socket: str | None = None
-    as_host: bool = False
+    """Connect to this unix socket."""
+    is_aws: bool = False
+    """AWS itself: signed with the credentials of whoever runs Lampyr. Else the access key of a
+    call is the account's id."""
 
 
 class Endpoints(Protocol):
     """Knows where services are, and starts those that are ours to start."""
 
-    async def endpoint(self, service: str, region: str) -> Endpoint:
+    async def endpoint(self, service: str) -> Endpoint:
         """`service`: the name it is signed for, such as `sqs`, `events` and `monitoring`.
 
-        Raises `AwsUnreachableError` when there is none or it does not start.
+        Raises `NoEndpointError` when there is none, `AwsUnreachableError` when it does not start.
         """
         ...

@@ -7,7 +7,7 @@ besides waiting is botocore's all the same: nothing of any service's protocol is
 import asyncio
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
@@ -28,6 +28,13 @@ ATTEMPTS: Final = 3
 BACKOFF_SECONDS: Final = 0.1
 SERVER_ERROR: Final = 500
 ERROR: Final = 300
+FORWARD_SECONDS: Final = 930.0
+"""Longer than the longest function, which an API may wait for."""
+_PREFIXES: Final[Mapping[str, str]] = {"iotdata": "data-ats.iot", "ses": "email"}
+"""Of AWS's host names, where they differ from what services are signed for."""
+_SIGNATURE: Final = frozenset(
+    {"authorization", "host", "x-amz-date", "x-amz-security-token", "content-length", "connection"}
+)
 _PROTOCOLS: Final = ("json", "rest-json", "rest-xml", "query", "ec2", "smithy-rpc-v2-cbor")
 _THROTTLED: Final = frozenset(
     {
@@ -42,6 +49,16 @@ _THROTTLED: Final = frozenset(
         "SlowDown",
     }
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarded:
+    """Somebody else's request; `path` with its query, names of `fields` in lower case."""
+
+    method: str
+    path: str
+    fields: list[tuple[str, str]]
+    body: bytes
 
 
 class AwsClients:
@@ -82,6 +99,44 @@ class AwsClients:
             await self._clock.sleep(BACKOFF_SECONDS * 2**attempt)
         raise AssertionError("unreachable")  # pragma: no cover - the last attempt raises
 
+    async def forward(self, service: str, region: str, request: Forwarded) -> Answer:
+        """Pass on what somebody else wrote and signed; the answer as it comes.
+
+        To AWS it goes signed anew, as its own signature names another host. Raises
+        `AwsUnreachableError`.
+        """
+        endpoint = await self._endpoints.endpoint(service)
+        fields = request.fields
+        if endpoint.is_aws:
+            url, fields = await asyncio.to_thread(self._signed_anew, service, region, request)
+            endpoint = replace(endpoint, url=url)
+        try:
+            return await self._http.request(
+                target_of(endpoint),
+                request.method,
+                request.path,
+                fields,
+                request.body,
+                timeout_seconds=FORWARD_SECONDS,
+            )
+        except HttpError as error:
+            raise AwsUnreachableError(f"{service}: {error}") from error
+
+    def _signed_anew(
+        self, service: str, region: str, request: Forwarded
+    ) -> tuple[str, list[tuple[str, str]]]:
+        named = dict(request.fields)
+        streams = named.get("x-amz-target", "").startswith("DynamoDBStreams")
+        prefix = "streams.dynamodb" if streams else _PREFIXES.get(service, service)
+        url = f"https://{self._aws_host(prefix, region)}"
+        kept = {name: value for name, value in request.fields if name not in _SIGNATURE}
+        unsigned = AWSRequest(request.method, f"{url}{request.path}", data=request.body)
+        for name, value in kept.items():
+            unsigned.headers[name] = value
+        auth = S3SigV4Auth if service == "s3" else SigV4Auth
+        auth(self._host_credentials(), service, region).add_auth(unsigned)
+        return url, [(name, _text(value)) for name, value in unsigned.headers.items()]
+
     async def _attempt(
         self,
         model: "_Model",
@@ -90,9 +145,11 @@ class AwsClients:
         timeout_seconds: float,
     ) -> Answer:
         account_id, region = caller
-        endpoint = await self._endpoints.endpoint(model.signing_name, region)
-        if endpoint.as_host:
+        endpoint = await self._endpoints.endpoint(model.signing_name)
+        if endpoint.is_aws:
             credentials = await asyncio.to_thread(self._host_credentials)
+            host = await asyncio.to_thread(self._aws_host, model.endpoint_prefix, region)
+            endpoint = replace(endpoint, url=f"https://{host}")
         else:
             credentials = Credentials(account_id, "lampyr")
         signed = model.signed(request, endpoint, credentials, region)
@@ -126,6 +183,13 @@ class AwsClients:
             )
         return found.get_frozen_credentials()
 
+    def _aws_host(self, prefix: str, region: str) -> str:
+        resolver = self._botocore().get_component("endpoint_resolver")
+        found = resolver.construct_endpoint(prefix, region)
+        if found is None:
+            raise AwsCallError(f"AWS has no endpoint '{prefix}' in {region}")
+        return str(found["hostname"])
+
     def _botocore(self) -> Any:
         if self._session is None:
             self._session = botocore.session.Session()
@@ -148,6 +212,7 @@ class _Model:
         protocol = next(each for each in _PROTOCOLS if each in known)
         self.name: str = model.service_name
         self.signing_name: str = model.signing_name
+        self.endpoint_prefix: str = model.endpoint_prefix
         self._model = model
         self._serializer = create_serializer(protocol)
         self._parser = create_parser(protocol)
@@ -163,7 +228,7 @@ class _Model:
         self, request: Mapping[str, Any], endpoint: Endpoint, credentials: Any, region: str
     ) -> _Signed:
         given = {**request, "headers": dict(request["headers"])}
-        if not endpoint.as_host:
+        if not endpoint.is_aws:
             given.pop("host_prefix", None)
         prepare_request_dict(given, endpoint.url)
         unsigned = AWSRequest(

@@ -15,6 +15,12 @@ from lampyr.settings import Settings
 
 def _every_setting_as_flag(command: Any) -> Any:
     for item in reversed(fields(Settings)):
+        if item.name == choices.ENDPOINTS:
+            # One flag for each service.
+            text, name = item.metadata["help"].partition(" As a flag")[0], item.name
+            option = click.option("--endpoint", name, multiple=True, help=f"SERVICE=URL: {text}")
+            command = option(command)
+            continue
         kind: Any = str if item.type is Path else item.type
         if (allowed := choices.CHOICES.get(item.name)) is not None:
             kind = click.Choice(sorted(allowed))
@@ -39,6 +45,7 @@ def start(config: Path | None, **flags: Any) -> None:
     ~/.config/lampyr/config.toml.
     """
     file = choices.config_file(config, os.environ, Path.cwd())
+    flags[choices.ENDPOINTS] = flags[choices.ENDPOINTS] or None
     settings = choices.load(flags, os.environ, file)
     for warning in warnings(settings):
         click.secho(f"WARNING: {warning}", fg="red", bold=True, err=True)

@@ -62,7 +62,7 @@ class Api:
         self.served += 1
         return Response(200, (), b"hello")
 
-    def body_limit(self, method: str, path: str) -> int:
+    def body_limit(self, request: Request) -> int:
         return 100
 
     def too_large(self, request: Request) -> Response:

@@ -24,10 +24,8 @@ class At:
 
     def __init__(self, socket: str) -> None:
         self.socket = socket
-        self.asked: list[tuple[str, str]] = []
 
-    async def endpoint(self, service: str, region: str) -> Endpoint:
-        self.asked.append((service, region))
+    async def endpoint(self, service: str) -> Endpoint:
         return Endpoint(url="http://neighbours", socket=self.socket)
 
 
@@ -43,7 +41,7 @@ async def served(path: Path, handle: Handle) -> AsyncGenerator[AwsClients]:
             else:
                 self.write(encode(answer))
 
-        def body_limit(self, method: str, path: str) -> int:
+        def body_limit(self, request: Request) -> int:
             return 1_000_000
 
     class Impatient(ManualClock):

@@ -65,7 +65,7 @@ class RuntimeConnection(Connection):
         """Answers to what came after it: in the order of HTTP they have to wait for its own."""
         arrived(self)
 
-    def body_limit(self, method: str, path: str) -> int:  # noqa: ARG002 - one limit for all
+    def body_limit(self, request: Request) -> int:  # noqa: ARG002 - one limit for all
         return BODY_BYTES_MAX
 
     def data_received(self, data: bytes) -> None:
