@@ -1,6 +1,6 @@
-"""Write requirements.lock, requirements-dev.lock and neighbours.lock: exact versions and hashes, no addresses.
+"""Write the three locks: exact versions and hashes, no addresses.
 
-Both hold for every Python that `pyproject.toml` allows. Run by `make lock`.
+They hold for every Python that `pyproject.toml` allows. Run by `make lock`.
 """
 
 import subprocess

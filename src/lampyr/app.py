@@ -5,7 +5,6 @@ order in which they start and stop.
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -17,7 +16,6 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import uvloop
@@ -247,11 +245,7 @@ async def _let_neighbours_in(
     api, door = PushApi(services, url), FrontDoor(ground.clock)
     stack.push_async_callback(api.close)
     stack.push_async_callback(door.close, STOP_GRACE_SECONDS)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with contextlib.suppress(FileNotFoundError):
-        Path(process.push_path).unlink()
-    listener.bind(process.push_path)
-    listener.setblocking(False)
+    listener = process.push_listener()
     await door.open(api, listener)
     ground.tasks.start(supervise(door.sweep, "neighbours' door"), "neighbours' door")
     if ground.settings.neighbours == Mode.ON:

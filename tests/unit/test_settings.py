@@ -96,7 +96,10 @@ def test_every_setting_has_a_help_text_and_a_default_that_is_allowed() -> None:
 
 def test_endpoints_of_services_come_from_all_sources_together(tmp_path: Path) -> None:
     file = write(tmp_path / "x.toml", '[endpoints]\nsqs = "http://q:1"\ns3 = "aws"\n')
-    environ = {"LAMPYR_ENDPOINT_SQS": "http://127.0.0.1:9324/", "LAMPYR_ENDPOINT_SECRETS_MANAGER": ""}
+    environ = {
+        "LAMPYR_ENDPOINT_SQS": "http://127.0.0.1:9324/",
+        "LAMPYR_ENDPOINT_SECRETS_MANAGER": "",
+    }
     settings = load({"endpoints": ("kinesis=https://k",)}, environ, file)
     assert settings.endpoints == {
         "sqs": "http://127.0.0.1:9324",

@@ -63,7 +63,7 @@ class Endpoint:
     """Where one service answers."""
 
     url: str
-    """`http://host[:port]` or with https; with `socket` it only gives names, for AWS it is empty."""
+    """`http://host[:port]` or with https; with `socket` it only names, for AWS it is empty."""
     socket: str | None = None
     """Connect to this unix socket."""
     is_aws: bool = False

@@ -16,7 +16,7 @@ class Directory:
     def __init__(
         self, chosen: Mapping[str, str], embedded: NeighbourProcess | None, own_url: str
     ) -> None:
-        """`chosen`: URLs by the names that services are signed for; `embedded` None: there is none."""
+        """`chosen`: URLs by the names that services are signed for; `embedded` may be none."""
         self._chosen = chosen
         self._embedded = embedded
         self._own_url = own_url

@@ -85,12 +85,18 @@ class NeighbourProcess:
 
     @property
     def push_path(self) -> str:
-        """Where Lampyr is to listen for invocations by the services."""
+        """Where the services invoke functions."""
         return f"/proc/self/fd/{self._run_dir}/invoke"
 
     @property
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
+
+    def push_listener(self) -> socket.socket:
+        """The socket on which Lampyr is to answer invocations by the services."""
+        listener = _bound(self.push_path)
+        listener.setblocking(False)
+        return listener
 
     async def start(self) -> None:
         """Return when the process is ready; raise `NeighboursError` when it does not get there."""
@@ -117,10 +123,9 @@ class NeighbourProcess:
         await self._tasks.close()
         if self._listener is not None:
             self._listener.close()
-        for path in (self.socket_path, self.push_path):
-            with contextlib.suppress(OSError):
-                Path(path).unlink()
         if self._run_dir >= 0:
+            _unlink(self.socket_path)
+            _unlink(self.push_path)
             os.close(self._run_dir)
             self._run_dir = -1
 
@@ -137,7 +142,7 @@ class NeighbourProcess:
                     self._ready = None  # The next caller tries again.
                     first.set_exception(NeighboursError(str(error)))
                     return
-                log.error("The neighbours do not start again: %s", error)
+                log.warning("The neighbours do not start again: %s", error)
             else:
                 if not first.done():
                     first.set_result(None)
@@ -207,8 +212,8 @@ class NeighbourProcess:
 
     def _tell_of_death(self, code: int) -> None:
         log.error(
-            "The neighbours (SQS, S3, DynamoDB …) have died (%s). They are restarted with what they "
-            "last saved; what changed since then is lost. Functions go on. Their last words: %s",
+            "The neighbours (SQS, S3, DynamoDB …) have died (%s). They are restarted with what "
+            "they last saved; what changed since then is lost. Functions go on. They said: %s",
             f"signal {-code}" if code < 0 else f"exit code {code}",
             self._last_words(),
         )
@@ -218,12 +223,8 @@ class NeighbourProcess:
 
     def _listen(self) -> socket.socket:
         if self._listener is None:
-            with contextlib.suppress(FileNotFoundError):
-                Path(self.socket_path).unlink()
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.bind(self.socket_path)
-            listener.listen(BACKLOG)
-            self._listener = listener
+            self._listener = _bound(self.socket_path)
+            self._listener.listen(BACKLOG)
         return self._listener
 
     def _environment(self) -> dict[str, str]:
@@ -247,6 +248,18 @@ class NeighbourProcess:
             "IOT_MTLS_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
         }
+
+
+def _bound(path: str) -> socket.socket:
+    _unlink(path)  # Left by one that was killed.
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    return listener
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        Path(path).unlink()
 
 
 async def _kill(process: Process) -> None:

@@ -56,12 +56,13 @@ EMBEDDED: Final[Mapping[str, str]] = {
 }
 """Services that the embedded neighbours have: the name each is signed for, to their own names.
 
-(`alb` is what a load balancer answers, `execute-api` what an API does.) What is not here they do not serve: above all nothing that runs code outside a sandbox (their own
-lambda, glue, codebuild, ecs and such).
+`alb` is what a load balancer answers, `execute-api` what an API does. What is not here they do not
+serve: above all nothing that runs code outside a sandbox (their own lambda, glue, codebuild, ecs).
 """
 ALIASES: Final[Mapping[str, str]] = {
     "apigatewayv2": "apigateway",
     "cloudwatch": "monitoring",
+    "cloudwatch-logs": "logs",
     "dynamodbstreams": "dynamodb",
     "elbv2": "elasticloadbalancing",
     "eventbridge": "events",
@@ -134,7 +135,9 @@ def service_of(
         return _scoped(unquote(found[1]))
     if (target := headers.get("x-amz-target")) is not None:
         return _TARGETS.get(target.partition(".")[0])
-    return _of_host(headers.get("host", "")) or _of_path(path, query) or _of_form(method, query, body)
+    return (
+        _of_host(headers.get("host", "")) or _of_path(path, query) or _of_form(method, query, body)
+    )
 
 
 def endpoint_name(text: str) -> str | None:

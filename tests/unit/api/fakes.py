@@ -10,6 +10,7 @@ from lampyr.http1 import Request, Response
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import Function, FunctionKey
 from lampyr.observe.memory import MemoryLogStore
+from lampyr.testing.aws import ScriptedAws
 
 NOW = 1_763_700_000.0
 
@@ -58,6 +59,7 @@ def services() -> Services:
         logs=MemoryLogStore(),
         clock=HeldClock(),
         limits=DEFAULT_LIMITS,
+        aws=ScriptedAws(),
         download_secret=b"secret",
     )
 

@@ -45,11 +45,11 @@ def main() -> None:
 
 
 def _application(push_socket: str, services: list[str]) -> Any:
-    """ministack's module, its Lambda replaced and its services checked."""
+    """The module of ministack, its Lambda replaced and its services checked."""
     found = importlib.metadata.version("ministack")
     if found != VERSION:
         raise SeamError(f"ministack is {found}, not {VERSION}")
-    application = importlib.import_module("ministack.app")
+    application: Any = importlib.import_module("ministack.app")
     missing = [name for name in RELIED_ON if not hasattr(application, name)]
     if missing:
         raise SeamError(f"ministack.app has no {', '.join(missing)}")

@@ -51,7 +51,9 @@ def check(lambda_svc: Any) -> None:
         found = getattr(lambda_svc, name, None)
         if not callable(found):
             wrong.append(f"{name} is missing")
-        elif expected is not None and (has := tuple(inspect.signature(found).parameters)) != expected:
+        elif (
+            expected is not None and (has := tuple(inspect.signature(found).parameters)) != expected
+        ):
             wrong.append(f"{name} takes {has}, not {expected}")
     functions = getattr(lambda_svc, "_functions", None)
     if not all(hasattr(functions, name) for name in ("get", "get_scoped")):
@@ -147,7 +149,7 @@ def _service_of(frame: Any) -> str | None:
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         name = module.removeprefix(_SERVICES)
-        if name != module and name != "lambda_svc":
+        if name not in {module, "lambda_svc"}:
             return name.partition(".")[0]
         frame = frame.f_back
     return None
