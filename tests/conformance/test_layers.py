@@ -1,5 +1,6 @@
 """Layers as functions find them below `/opt`."""
 
+import json
 import shutil
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 from lampyr.testing.server import LampyrServer
 from tests.conformance.deployed import (
     PYTHON,
+    ROLE,
     change,
     create,
     function,
@@ -178,3 +180,60 @@ def test_layers_without_an_overlay(new_server: Any, driver: str) -> None:
     assert found["modules"] == ["first", "of the second", "deep"]
     assert found["tool"] == "from the first\n"
     assert len(found["path"]) == 2
+
+
+@pytest.mark.documented(
+    "https://docs.aws.amazon.com/lambda/latest/dg/permissions-layer-cross-account.html"
+)
+def test_another_account_uses_a_layer_that_it_is_let_into(
+    lampyr_server: LampyrServer, lambda_client: Any
+) -> None:
+    other = lampyr_server.client(aws_access_key_id="222222222222", aws_secret_access_key="x")
+    with layer(lambda_client, {"python/shared.py": "NAME = 'theirs'"}) as arn:
+        version = {"LayerName": arn.rpartition(":")[0], "VersionNumber": 1}
+        denied = refusal(other.get_layer_version_by_arn, Arn=arn)
+        assert denied[:2] == (403, "AccessDeniedException")
+        assert refusal(lambda_client.get_layer_version_policy, **version) == (
+            404,
+            "ResourceNotFoundException",
+            "No policy is associated with the given resource.",
+        )
+        grant = {**version, "Action": "lambda:GetLayerVersion"}
+        first = lambda_client.add_layer_version_permission(
+            **grant, StatementId="organization", Principal="*", OrganizationId="o-1234567890"
+        )
+        assert refusal(other.get_layer_version, **version) == denied
+        given = {**grant, "StatementId": "account", "Principal": "222222222222"}
+        added = lambda_client.add_layer_version_permission(**given, RevisionId=first["RevisionId"])
+        assert json.loads(added["Statement"]) == {
+            "Sid": "account",
+            "Effect": "Allow",
+            "Principal": {"AWS": "arn:aws:iam::222222222222:root"},
+            "Action": "lambda:GetLayerVersion",
+            "Resource": arn,
+        }
+        assert refusal(lambda_client.add_layer_version_permission, **given)[:2] == (
+            409,
+            "ResourceConflictException",
+        )
+        shown = lambda_client.get_layer_version_policy(**version)
+        assert shown["RevisionId"] == added["RevisionId"]
+        policy = json.loads(shown["Policy"])
+        assert [each["Sid"] for each in policy["Statement"]] == ["organization", "account"]
+        assert other.get_layer_version(**version)["LayerVersionArn"] == arn
+        code = "import shared\ndef handler(event, context):\n    return shared.NAME\n"
+        with function(other, code, Layers=[arn], Role=ROLE.replace("0" * 12, "2" * 12)) as name:
+            assert value(other, name) == "theirs"
+        remove = lambda_client.remove_layer_version_permission
+        stale = refusal(remove, **version, StatementId="account", RevisionId=first["RevisionId"])
+        assert stale[:2] == (412, "PreconditionFailedException")
+        remove(**version, StatementId="account")
+        assert refusal(other.get_layer_version, **version) == denied
+        absent = refusal(remove, **version, StatementId="account")
+        assert absent[:2] == (404, "ResourceNotFoundException")
+        assert refusal(remove, **{**version, "VersionNumber": 9}, StatementId="a") == (
+            404,
+            "ResourceNotFoundException",
+            f"Layer version {arn[:-1]}9 does not exist.",
+        )
+    other.close()

@@ -19,7 +19,6 @@ NAMES = {xform_name(operation): operation for operation in MODEL.operations}
 
 # Take a line out when its operation is served. Nothing is ever added, unless AWS adds it.
 MISSING = {
-    "AddLayerVersionPermission",
     "CheckpointDurableExecution",
     "CreateCapacityProvider",
     "CreateCodeSigningConfig",
@@ -42,7 +41,6 @@ MISSING = {
     "GetFunctionRecursionConfig",
     "GetFunctionScalingConfig",
     "GetFunctionUrlConfig",
-    "GetLayerVersionPolicy",
     "GetProvisionedConcurrencyConfig",
     "GetRuntimeManagementConfig",
     "InvokeAsync",
@@ -61,7 +59,6 @@ MISSING = {
     "PutFunctionScalingConfig",
     "PutProvisionedConcurrencyConfig",
     "PutRuntimeManagementConfig",
-    "RemoveLayerVersionPermission",
     "ResumeDurableExecution",
     "SendDurableExecutionCallbackFailure",
     "SendDurableExecutionCallbackHeartbeat",

@@ -1,12 +1,19 @@
 """What layers a function may have, and which versions a list shows: pure decisions."""
 
+import json
 from collections.abc import Sequence
+from typing import Final
 
 from lampyr.arn import LayerReference, layer_reference_of_arn
+from lampyr.control.policies import ANYONE
 from lampyr.control.requests import LayerFilter
 from lampyr.errors import AccessDeniedException, InvalidParameterValueException
 from lampyr.limits import Limits
 from lampyr.model.layer import LayerUse, LayerVersion
+from lampyr.model.policy import Statement
+
+ACTION: Final = "lambda:GetLayerVersion"
+"""The only one that a layer version's policy may allow."""
 
 
 def check_number(number: int) -> None:
@@ -14,10 +21,22 @@ def check_number(number: int) -> None:
         raise InvalidParameterValueException("Layer Version Cannot be less than 1")
 
 
-def check_access(reference: LayerReference, account_id: str) -> None:
-    """A layer is its account's own."""
-    if reference.key.account_id != account_id:
-        raise denied(account_id, "lambda:GetLayerVersion", reference.arn)
+def check_access(reference: LayerReference, version: LayerVersion | None, account_id: str) -> None:
+    """A layer version is for its own account, and for those that its policy lets in."""
+    if reference.key.account_id == account_id:
+        return
+    policy = None if version is None else version.policy
+    if policy is None or not any(_lets_in(each, account_id) for each in policy.statements):
+        raise denied(account_id, ACTION, reference.arn)
+
+
+def _lets_in(statement: Statement, account_id: str) -> bool:
+    """The only condition is an organization, and no account here is in one."""
+    document = json.loads(statement.document)
+    principal = document["Principal"]
+    anyone = principal == ANYONE
+    named = not anyone and principal["AWS"].split(":")[4] == account_id
+    return (anyone or named) and "Condition" not in document
 
 
 def denied(account_id: str, action: str, arn: str) -> AccessDeniedException:

@@ -53,8 +53,8 @@ async def find_version(
 ) -> LayerVersion:
     """Raise as Lambda does when it is not there, or not there for this account."""
     check_number(reference.number)
-    check_access(reference, account_id)
     version = await _get(plane, reference)
+    check_access(reference, version, account_id)
     if version is None:
         raise ResourceNotFoundException("The resource you requested does not exist.")
     return version
@@ -145,7 +145,7 @@ async def taken(
 
 async def _use(plane: ControlPlane, key: FunctionKey, reference: LayerReference) -> LayerUse:
     version = await _get(plane, reference)
-    check_access(reference, key.account_id)
+    check_access(reference, version, key.account_id)
     if version is None:
         raise InvalidParameterValueException(f"Layer version {reference.arn} does not exist.")
     return LayerUse(

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from lampyr.model.policy import Policy
 from lampyr.model.resource import ResourceKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerVersion:
-    """Never changed once it is published."""
+    """Never changed once it is published, but for who may use it."""
 
     number: int
     created: float
@@ -21,6 +22,8 @@ class LayerVersion:
     runtimes: tuple[str, ...] = ()
     """Those that it says it is compatible with; Lambda does not hold functions to it."""
     architectures: tuple[str, ...] = ()
+    policy: Policy | None = None
+    """Which other accounts may use it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

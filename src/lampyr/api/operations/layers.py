@@ -16,7 +16,8 @@ from lampyr.arn import (
     layer_reference_of_arn,
     layer_version_arn,
 )
-from lampyr.control import layers
+from lampyr.control import layer_permissions, layers, policies
+from lampyr.control.layer_permissions import Grant
 from lampyr.control.layer_rules import denied
 from lampyr.control.requests import LayerFilter, PublishLayer
 from lampyr.errors import ResourceNotFoundException
@@ -95,10 +96,41 @@ async def list_layers(call: Call, request: dict[str, Any]) -> dict[str, Any]:
 
 
 async def delete_layer_version(call: Call, request: dict[str, Any]) -> dict[str, Any]:
-    key = _own(call, request["LayerName"], "lambda:DeleteLayerVersion")
-    reference = LayerReference(key=key, number=request["VersionNumber"])
+    reference = _version(call, request, "lambda:DeleteLayerVersion")
     await layers.delete_version(call.services.control, reference)
     return {}
+
+
+async def add_layer_version_permission(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    statement, revision_id = await layer_permissions.add(
+        call.services.control,
+        _version(call, request, "lambda:AddLayerVersionPermission"),
+        Grant(
+            sid=request["StatementId"],
+            action=request["Action"],
+            principal=request["Principal"],
+            organization_id=request.get("OrganizationId"),
+        ),
+        request.get("RevisionId"),
+    )
+    return {"Statement": statement, "RevisionId": revision_id}
+
+
+async def remove_layer_version_permission(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    await layer_permissions.remove(
+        call.services.control,
+        _version(call, request, "lambda:RemoveLayerVersionPermission"),
+        request["StatementId"],
+        request.get("RevisionId"),
+    )
+    return {}
+
+
+async def get_layer_version_policy(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    policy = await layer_permissions.get(
+        call.services.control, _version(call, request, "lambda:GetLayerVersionPolicy")
+    )
+    return {"Policy": policies.shown(policy), "RevisionId": policy.revision_id}
 
 
 async def _found(call: Call, reference: LayerReference) -> dict[str, Any]:
@@ -122,6 +154,11 @@ def _own(call: Call, name: str, action: str) -> ResourceKey:
     if key.account_id != call.account_id:
         raise denied(call.account_id, action, layer_arn(key))
     return key
+
+
+def _version(call: Call, request: dict[str, Any], action: str) -> LayerReference:
+    key = _own(call, request["LayerName"], action)
+    return LayerReference(key=key, number=request["VersionNumber"])
 
 
 def _filter(request: dict[str, Any]) -> LayerFilter:
