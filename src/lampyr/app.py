@@ -31,6 +31,7 @@ from lampyr.control.plane import ControlPlane
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.limits import DEFAULT_LIMITS, Limits
 from lampyr.neighbours.here import Neighbours, NeighbourSettings, open_neighbours
 from lampyr.neighbours.rules import Mode
@@ -205,7 +206,12 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
     )
     pool = EnvironmentPool(cluster, tasks, clock, pool_settings)
 
-    admission = Admission(ground.limits.concurrent_executions)
+    invoker = Invoker(
+        pool,
+        clock,
+        Admission(ground.limits.concurrent_executions),
+        ProvisionedEnvironments(cluster, pool, tasks, clock),
+    )
 
     async def reclaim() -> None:
         pool.reclaim(clock.monotonic())
@@ -217,7 +223,7 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
         retire=pool.retire,
-        capacity=admission,
+        capacity=invoker,
         limits=ground.limits,
     )
     await control.open()
@@ -226,7 +232,7 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
     return Services(
         store=ground.store,
         control=control,
-        invoker=Invoker(pool, clock, admission),
+        invoker=invoker,
         logs=ground.logs,
         clock=clock,
         limits=ground.limits,

@@ -23,10 +23,12 @@ class Cluster(Protocol):
         *,
         init_seconds: float,
         within: Invocation | None = None,
+        provisioned: bool = False,
     ) -> ExecutionEnvironment | Failure:
         """A ready environment on whichever worker has the room, or how its Init failed.
 
-        `within` is the invocation inside which a second Init takes place, after the first failed.
+        `within` is the invocation inside which a second Init takes place, after the first failed;
+        one that is `provisioned` is initialised ahead of any.
         Raises `SandboxError`.
         """
         ...

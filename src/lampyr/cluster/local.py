@@ -21,9 +21,14 @@ class LocalCluster:
         *,
         init_seconds: float,
         within: Invocation | None = None,
+        provisioned: bool = False,
     ) -> ExecutionEnvironment | Failure:
         return await self._worker.start(
-            version, tenant_id, init_seconds=init_seconds, within=within
+            version,
+            tenant_id,
+            init_seconds=init_seconds,
+            within=within,
+            provisioned=provisioned,
         )
 
     async def stop(self, environment: ExecutionEnvironment) -> None:

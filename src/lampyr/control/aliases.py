@@ -11,6 +11,7 @@ from lampyr.control import rules
 from lampyr.control.functions import change_function, find
 from lampyr.control.pages import Page, Place, page, place_of, size
 from lampyr.control.plane import ControlPlane
+from lampyr.control.provisioned import check_qualifier
 from lampyr.control.qualifiers import without
 from lampyr.control.requests import CreateAlias, UpdateAlias
 from lampyr.errors import (
@@ -84,7 +85,10 @@ async def update(plane: ControlPlane, request: UpdateAlias) -> Alias:
         rules.check_revision(alias, request.revision_id)
         alias = _changed(alias, request, revision_id)
         check_target(function, alias)
-        return _with(function, alias)
+        new = _with(function, alias)
+        if alias.name in function.provisioned:
+            check_qualifier(new, alias.name)
+        return new
 
     return (await change_function(plane, request.key, change)).aliases[request.name]
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from lampyr.clock import Clock
 from lampyr.control.activation import Activation, Preparer
 from lampyr.control.packages import Packages
+from lampyr.invoke.allotment import Provision
 from lampyr.limits import DEFAULT_LIMITS, Limits
 from lampyr.model.function import Function, FunctionKey
 from lampyr.store.base import Store
@@ -32,6 +33,8 @@ class Capacity(Protocol):
     def configure(self, function: Function) -> None: ...
 
     def forget(self, key: FunctionKey) -> None: ...
+
+    def provision(self, function: Function, qualifier: str) -> Provision: ...
 
 
 class ControlPlane:

@@ -18,16 +18,18 @@ RESERVED_REASON: Final = "ReservedFunctionConcurrentInvocationLimitExceeded"
 class Pool:
     """Invocations that share one limit. Whoever got in gives `in_flight` back at its end."""
 
-    __slots__ = ("in_flight", "limit", "reason")
+    __slots__ = ("in_flight", "limit", "reason", "throttles")
 
     def __init__(self, limit: int, reason: str) -> None:
         self.in_flight = 0
         self.limit = limit
         self.reason = reason
+        self.throttles = 0
 
     def check(self) -> None:
         """Raise the throttle of Lambda when one more is too many."""
         if self.in_flight >= self.limit:
+            self.throttles += 1
             raise throttled(self.reason)
 
 

@@ -5,12 +5,14 @@ import logging
 from lampyr.clock import Clock
 from lampyr.errors import ServiceException
 from lampyr.invoke.admission import Admission
+from lampyr.invoke.allotment import Provision
 from lampyr.invoke.pool import EnvironmentPool
+from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.invoke.rules import check_tenant
-from lampyr.model.function import FunctionVersion
+from lampyr.model.function import Function, FunctionKey, FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.worker import outcomes
-from lampyr.worker.environment import EnvironmentStoppedError, Tell
+from lampyr.worker.environment import EnvironmentStoppedError, ExecutionEnvironment, Tell
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import SandboxError
 
@@ -18,10 +20,17 @@ log = logging.getLogger(__name__)
 
 
 class Invoker:
-    def __init__(self, pool: EnvironmentPool, clock: Clock, admission: Admission) -> None:
+    def __init__(
+        self,
+        pool: EnvironmentPool,
+        clock: Clock,
+        admission: Admission,
+        provisioned: ProvisionedEnvironments,
+    ) -> None:
         self._pool = pool
         self._clock = clock
         self._admission = admission
+        self._provisioned = provisioned
 
     def begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
         """Run `invocation` if an environment waits for it; false, and nothing is done, if not.
@@ -30,40 +39,87 @@ class Invoker:
         `invoke` does.
         """
         check_tenant(version, invocation.tenant_id)
+        allotment = self._provisioned.find(version, invocation.invoked_arn)
+        if allotment is not None and (ahead := self._provisioned.take(allotment)) is not None:
+            self._begin(ahead, version, invocation, tell)
+            return True
         counted = self._admission.pool(version.key)
         counted.check()
         environment = self._pool.take(version, invocation.tenant_id)
         if environment is None:
             return False
         counted.in_flight += 1
+        if allotment is not None:
+            allotment.spillovers += 1
 
         def ended(outcome: InvokeResult | EnvironmentStoppedError) -> None:
             counted.in_flight -= 1
             tell(outcome)
 
-        now = self._clock.monotonic()
-        deadline = now + version.timeout_seconds
-        environment.begin(invocation, started=now, deadline=deadline, tell=ended)
+        self._begin(environment, version, invocation, ended)
         return True
 
     async def invoke(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
         """Run `invocation` on `version`; raise a `ServiceError` where Lambda would refuse to."""
         check_tenant(version, invocation.tenant_id)
+        allotment = self._provisioned.find(version, invocation.invoked_arn)
+        if allotment is not None and (ahead := self._provisioned.take(allotment)) is not None:
+            return await self._run(ahead, version, invocation)
         counted = self._admission.pool(version.key)
         counted.check()
         counted.in_flight += 1
+        if allotment is not None:
+            allotment.spillovers += 1
         try:
             environment = self._pool.take(version, invocation.tenant_id)
             if environment is None:
                 return await self._run_cold(version, invocation)
-            now = self._clock.monotonic()
-            return await environment.invoke(
-                invocation, started=now, deadline=now + version.timeout_seconds
-            )
-        except EnvironmentStoppedError as error:
-            raise cut_short() from error
+            return await self._run(environment, version, invocation)
         finally:
             counted.in_flight -= 1
+
+    # For the control plane --------------------------------------------------------------
+
+    def configure(self, function: Function) -> None:
+        """What was set for a function is in force from here on."""
+        self._admission.configure(function)
+        self._provisioned.configure(function)
+
+    def forget(self, key: FunctionKey) -> None:
+        """The function is deleted."""
+        self._admission.forget(key)
+        self._provisioned.forget(key)
+
+    def provision(self, function: Function, qualifier: str) -> Provision:
+        return self._provisioned.provision(function, qualifier)
+
+    # Inside -----------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        environment: ExecutionEnvironment,
+        version: FunctionVersion,
+        invocation: Invocation,
+        tell: Tell,
+    ) -> None:
+        now = self._clock.monotonic()
+        deadline = now + version.timeout_seconds
+        environment.begin(invocation, started=now, deadline=deadline, tell=tell)
+
+    async def _run(
+        self,
+        environment: ExecutionEnvironment,
+        version: FunctionVersion,
+        invocation: Invocation,
+        started: float | None = None,
+    ) -> InvokeResult:
+        if started is None:
+            started = self._clock.monotonic()
+        deadline = started + version.timeout_seconds
+        try:
+            return await environment.invoke(invocation, started=started, deadline=deadline)
+        except EnvironmentStoppedError as error:
+            raise cut_short() from error
 
     async def _run_cold(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
         """Wait for an environment; when its Init failed, try once more within the timeout.
@@ -82,9 +138,7 @@ class Invoker:
             raise ServiceException(f"Lampyr could not start the function: {error}") from error
         if isinstance(got, Failure):
             return _init_failed(version, invocation, got)
-        return await got.invoke(
-            invocation, started=started, deadline=started + version.timeout_seconds
-        )
+        return await self._run(got, version, invocation, started)
 
 
 def cut_short() -> ServiceException:

@@ -15,12 +15,12 @@ import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from lampyr.clock import Clock
 from lampyr.cluster.base import Cluster
 from lampyr.invoke.admission import ACCOUNT_REASON, throttled
 from lampyr.invoke.group import Group, GroupKey, Waiter
+from lampyr.invoke.rest import Rest
 from lampyr.invoke.rules import surplus
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation
@@ -32,9 +32,6 @@ from lampyr.worker.sandbox.base import Exit
 from lampyr.worker.states import OVER
 
 log = logging.getLogger(__name__)
-
-REST_SECONDS: Final = 0.05
-"""An environment idle this long is frozen. Not at once: thawing costs as much as a warm call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +57,15 @@ class EnvironmentPool:
         """Of every living environment, by its id: idle or taken."""
         self._idle_since: dict[str, float] = {}
         """Of every idle environment, in order of time."""
-        self._awake: dict[str, ExecutionEnvironment] = {}
-        """Idle but not yet frozen."""
+        self._rest = Rest(clock)
         self._hungry: dict[Group, None] = {}
         """Groups that wait for room, in order; some may have got what they need meanwhile."""
         self._starting = 0
+        self._claimed = 0
+        """Environments that others keep on this host: the provisioned ones."""
         self._turns = itertools.count()
-        self._starts = asyncio.Semaphore(settings.starts_at_once)
-        self._rest: asyncio.TimerHandle | None = None
+        self.starts = asyncio.Semaphore(settings.starts_at_once)
+        """Held by whoever starts an environment on this host."""
 
     def take(
         self, version: FunctionVersion, tenant_id: str | None = None
@@ -77,7 +75,7 @@ class EnvironmentPool:
         while group is not None and group.ready:
             environment = group.ready.pop()
             self._idle_since.pop(environment.id, None)
-            self._awake.pop(environment.id, None)
+            self._rest.end(environment)
             if environment.state not in OVER:
                 return environment
         return None
@@ -141,6 +139,18 @@ class EnvironmentPool:
     def alive(self) -> int:
         return len(self._group_of)
 
+    def claim(self) -> bool:
+        """Room for one environment that is not the pool's; false when the host is full of work."""
+        if not self._has_room():
+            return False
+        self._claimed += 1
+        return True
+
+    def release(self) -> None:
+        """One of those that were claimed is no more."""
+        self._claimed -= 1
+        self._feed()
+
     def reclaim(self, now: float) -> int:
         """Stop what has been idle for too long; how many that were."""
         due = surplus(self._idle_since, now, self._settings.idle_seconds)
@@ -186,9 +196,13 @@ class EnvironmentPool:
             group = self._groups[key] = Group(version, tenant_id)
         return group
 
+    @property
+    def _living(self) -> int:
+        return len(self._group_of) + self._starting + self._claimed
+
     def _has_room(self) -> bool:
         """Whether one more may live; the one idle for longest makes room where it must."""
-        if len(self._group_of) + self._starting < self._settings.environments_max:
+        if self._living < self._settings.environments_max:
             return True
         oldest = next(iter(self._idle_since), None)
         if oldest is None:
@@ -272,11 +286,9 @@ class EnvironmentPool:
     def _rests(self, group: Group, environment: ExecutionEnvironment) -> None:
         """Nobody wants it now."""
         group.ready.append(environment)
-        self._idle_since[environment.id] = self._clock.monotonic()
-        self._awake[environment.id] = environment
-        if self._rest is None:
-            loop = asyncio.get_running_loop()
-            self._rest = loop.call_later(REST_SECONDS, self._freeze_rested)
+        now = self._clock.monotonic()
+        self._idle_since[environment.id] = now
+        self._rest.begin(environment, now)
         if self._hungry:
             self._feed()
 
@@ -284,7 +296,7 @@ class EnvironmentPool:
         """Start one environment for a group, unless nobody waits any more by then."""
         outcome: ExecutionEnvironment | Failure | Exception | None = None
         try:
-            async with self._starts:
+            async with self.starts:
                 if len(group.waiting) >= group.starting:
                     outcome = await self._cluster.start(
                         group.version,
@@ -334,22 +346,9 @@ class EnvironmentPool:
             return
         group.alive -= 1
         self._idle_since.pop(environment.id, None)
-        self._awake.pop(environment.id, None)
+        self._rest.end(environment)
         self._tasks.start(self._cluster.stop(environment), "environment stop")
         self._forget_if_empty(group)
-
-    def _freeze_rested(self) -> None:
-        """Freeze what has rested; look again as long as something is awake."""
-        self._rest = None
-        now = self._clock.monotonic()
-        for environment_id, environment in list(self._awake.items()):
-            if now - self._idle_since[environment_id] < REST_SECONDS:
-                break
-            del self._awake[environment_id]
-            environment.freeze()
-        if self._awake:
-            loop = asyncio.get_running_loop()
-            self._rest = loop.call_later(REST_SECONDS, self._freeze_rested)
 
 
 def _gone(environment: ExecutionEnvironment) -> Failure:

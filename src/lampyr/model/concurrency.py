@@ -1,6 +1,8 @@
 """How many of a function may run at once: what its owner set apart for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,3 +12,17 @@ class ProvisionedConfig:
     requested: int
     last_modified: float
     """Seconds since the epoch."""
+
+
+class ProvisionedStatus(StrEnum):
+    IN_PROGRESS = "IN_PROGRESS"
+    READY = "READY"
+    FAILED = "FAILED"
+
+
+def shares(requested: int, weights: Mapping[str, float]) -> Mapping[str, int]:
+    """How many of an alias's environments each of its further versions gets, by their weights.
+
+    The rest is for the alias's first version.
+    """
+    return {version: round(requested * weight) for version, weight in weights.items()}

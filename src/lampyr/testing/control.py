@@ -7,16 +7,21 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lampyr.control.plane import ControlPlane
 from lampyr.control.states import unfinished
 from lampyr.invoke.admission import Admission
+from lampyr.invoke.invoker import Invoker
+from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import Function, FunctionKey, FunctionVersion, Reason
 from lampyr.store.base import Store
 from lampyr.store.index import Index, forget
 from lampyr.store.kinds import KINDS, Tables
+from lampyr.tasks import Tasks
+from lampyr.testing import environments
 from lampyr.testing.clock import ManualClock
 
 
@@ -52,6 +57,11 @@ class DictStore(Tables):
     async def close(self) -> None: ...
 
 
+POOL: Final = PoolSettings(
+    environments_max=10, starts_at_once=4, idle_seconds=300.0, init_seconds=10.0
+)
+
+
 @dataclass
 class FakeCluster:
     """Prepares everything at once, unless told otherwise."""
@@ -82,6 +92,9 @@ class Control:
     clock: ManualClock
     retired: list[str]
     admission: Admission
+    provisioned: ProvisionedEnvironments
+    environments: environments.FakeCluster
+    """Where provisioned environments are started."""
 
     async def settle(self, key: FunctionKey) -> None:
         """Wait until the function is in a state in which it stays."""
@@ -96,7 +109,10 @@ class Control:
 async def running_control(store: Store | None = None, **options: Any) -> AsyncGenerator[Control]:
     store = store or DictStore()
     cluster, clock = FakeCluster(), ManualClock()
+    tasks, started = Tasks(), environments.FakeCluster(clock)
     admission = Admission(options.get("limits", DEFAULT_LIMITS).concurrent_executions)
+    pool = EnvironmentPool(started, tasks, clock, POOL)
+    provisioned = ProvisionedEnvironments(started, pool, tasks, clock)
     retired: list[str] = []
     options = {"architecture": "x86_64", **options}
     plane = ControlPlane(
@@ -105,7 +121,7 @@ async def running_control(store: Store | None = None, **options: Any) -> AsyncGe
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
         retire=retired.extend,
-        capacity=admission,
+        capacity=Invoker(pool, clock, admission, provisioned),
         **options,
     )
     await plane.open()
@@ -118,6 +134,9 @@ async def running_control(store: Store | None = None, **options: Any) -> AsyncGe
             clock=clock,
             retired=retired,
             admission=admission,
+            provisioned=provisioned,
+            environments=started,
         )
         task.cancel()
+    await tasks.close()
     await store.close()

@@ -131,9 +131,15 @@ class FakeCluster:
         *,
         init_seconds: float,
         within: Invocation | None = None,
+        provisioned: bool = False,
     ) -> ExecutionEnvironment | Failure:
         self.starts.append(
-            {"init_seconds": init_seconds, "again": within is not None, "tenant_id": tenant_id}
+            {
+                "init_seconds": init_seconds,
+                "again": within is not None,
+                "tenant_id": tenant_id,
+                "provisioned": provisioned,
+            }
         )
         if self.gate is not None:
             await self.gate.wait()

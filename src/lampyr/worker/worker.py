@@ -105,6 +105,7 @@ class Worker:
         *,
         init_seconds: float,
         within: Invocation | None = None,
+        provisioned: bool = False,
     ) -> ExecutionEnvironment | Failure:
         """A ready environment, or how its Init failed (`Failure` is the function's, not ours).
 
@@ -112,7 +113,7 @@ class Worker:
         `SandboxError` when the host cannot.
         """
         try:
-            running = await self._launch(version, tenant_id, within=within)
+            running = await self._launch(version, tenant_id, within=within, provisioned=provisioned)
         except InvalidEntrypointError as error:
             return self._refused(version, within, error)
         except (RuntimeMissingError, CodeMissingError) as error:
@@ -174,7 +175,12 @@ class Worker:
         ]
 
     async def _launch(
-        self, version: FunctionVersion, tenant_id: str | None, *, within: Invocation | None
+        self,
+        version: FunctionVersion,
+        tenant_id: str | None,
+        *,
+        within: Invocation | None,
+        provisioned: bool,
     ) -> _Running:
         parts = self._parts
         runtime = await self._runtime(version)
@@ -185,7 +191,12 @@ class Worker:
         credentials = parts.credentials.issue(
             version.key.account_id, version.role, version.key.name
         )
-        launch = Launch(runtime=runtime, credentials=credentials, log_stream=stream)
+        launch = Launch(
+            runtime=runtime,
+            credentials=credentials,
+            log_stream=stream,
+            initialization_type="provisioned-concurrency" if provisioned else "on-demand",
+        )
         spec = SandboxSpec(
             environment_id=environment_id,
             argv=runtime.command(

@@ -10,6 +10,7 @@ from lampyr.errors import InvalidParameterValueException, ServiceException, TooM
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.model.invocation import InvokeResult
 from lampyr.tasks import Tasks
 from lampyr.testing.clock import ManualClock
@@ -37,7 +38,8 @@ class Bench:
         self.tasks = Tasks()
         self.pool = EnvironmentPool(self.cluster, self.tasks, self.clock, PoolSettings(**chosen))
         self.admission = Admission(50)
-        self.invoker = Invoker(self.pool, self.clock, self.admission)
+        self.provisioned = ProvisionedEnvironments(self.cluster, self.pool, self.tasks, self.clock)
+        self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned)
 
     async def invoke(self, version: Any = HELLO, **more: Any) -> InvokeResult:
         return await self.invoker.invoke(version, an_invocation(b"1", **more))

@@ -11,6 +11,7 @@ from lampyr.errors import ServiceException, TooManyRequestsException
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import InvokeResult
 from lampyr.tasks import Tasks
@@ -93,7 +94,8 @@ class PoolMachine(RuleBasedStateMachine):
         )
         self.pool = EnvironmentPool(self.cluster, self.tasks, self.clock, chosen)
         self.admission = Admission(1_000)
-        self.invoker = Invoker(self.pool, self.clock, self.admission)
+        self.provisioned = ProvisionedEnvironments(self.cluster, self.pool, self.tasks, self.clock)
+        self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned)
 
     def version(self, number: int) -> FunctionVersion:
         deployment = f"{number}-{self.deployments[number]}"
@@ -159,9 +161,9 @@ class PoolMachine(RuleBasedStateMachine):
 
         def look() -> None:
             self.pool.reclaim(self.clock.monotonic())
-            if self.pool._rest is not None:
-                self.pool._rest.cancel()
-                self.pool._freeze_rested()
+            if self.pool._rest.timer is not None:
+                self.pool._rest.timer.cancel()
+                self.pool._rest.freeze_rested()
 
         self.run(look)
 
@@ -212,7 +214,7 @@ class PoolMachine(RuleBasedStateMachine):
         groups = self.pool._groups.values()
         ready = [environment.id for group in groups for environment in group.ready]
         assert sorted(ready) == sorted(self.pool._idle_since)
-        assert set(self.pool._awake) <= set(self.pool._idle_since)
+        assert set(self.pool._rest.awake) <= set(self.pool._idle_since)
         for group in groups:
             assert group.alive >= len(group.ready)
             assert group.starting >= 0
@@ -241,7 +243,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert (self.pool.alive, self.pool._starting) == (0, 0)
         assert not self.pool._groups
         assert not self.pool._idle_since
-        assert not self.pool._awake
+        assert not self.pool._rest.awake
         assert self.admission.in_flight("000000000000", "us-east-1") == 0
         assert sorted(self.cluster.stopped) == sorted(self.cluster.started)
 

@@ -22,6 +22,7 @@ from lampyr.api.operations import (
     invoke,
     layers,
     permissions,
+    provisioned,
     tags,
     versions,
 )
@@ -35,8 +36,9 @@ MODULES: Final = (
     event_invoke,
     functions,
     invoke,
-    permissions,
     layers,
+    permissions,
+    provisioned,
     tags,
     versions,
 )
