@@ -1,6 +1,8 @@
 # Everything one does with this project. `make` alone lists it. Set-up logic is in tools/install.py.
 
 PYTHON ?= python3
+# A Python that was named is used; else the fastest that the machine has.
+INSTALL := $(PYTHON) tools/install.py $(if $(filter file,$(origin PYTHON)),,--this-python)
 BIN := .venv/bin
 TEST_ARGS ?=
 
@@ -10,17 +12,17 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 install:  ## .venv with the command .venv/bin/lampyr
-	@$(PYTHON) tools/install.py
+	@$(INSTALL)
 
 start: install  ## run Lampyr in the foreground; more flags with ARGS="--port 5000"
 	@exec $(BIN)/lampyr start $(ARGS)
 
 test:  ## set up and pass every test; fewer with TEST_ARGS="tests/unit"
-	@$(PYTHON) tools/install.py --dev
+	@$(INSTALL) --dev
 	@PYTHONHASHSEED=0 $(BIN)/python tools/run_tests.py $(TEST_ARGS)  # the same order of sets in each process
 
 check:  ## format, lint, types, import contracts, style: what a commit must pass
-	@$(PYTHON) tools/install.py --dev --no-system
+	@$(INSTALL) --dev --no-system
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
@@ -28,17 +30,17 @@ check:  ## format, lint, types, import contracts, style: what a commit must pass
 	@$(BIN)/python -m pytest -q tests/style
 
 format:  ## let ruff format and mend what it can
-	@$(PYTHON) tools/install.py --dev --no-system
+	@$(INSTALL) --dev --no-system
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 docs:  ## make the documents that are made from code
-	@$(PYTHON) tools/install.py --dev --no-system
+	@$(INSTALL) --dev --no-system
 	@$(BIN)/python tools/settings_reference.py
 	@$(BIN)/python tools/operations_table.py
 
 lock:  ## write the locks again; newer versions with ARGS=--upgrade
-	@$(PYTHON) tools/install.py --dev --no-system
+	@$(INSTALL) --dev --no-system
 	@$(BIN)/python tools/lock.py $(ARGS)
 
 bench: install  ## measure, beside rivals; writes bench/RESULTS.md

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Mapping
@@ -106,6 +107,26 @@ def test_an_interpreter_is_asked_once_for_as_long_as_it_is_the_same_file(tmp_pat
     assert _catalog(tmp_path, environ).find(THIS_NAME).version == f"{THIS}.99"
     memory.write_text("{broken")
     assert _catalog(tmp_path, environ).find(THIS_NAME).version == VERSION
+
+
+def test_a_python_compiled_with_profiles_goes_before_one_without(tmp_path: Path) -> None:
+    pyenv = tmp_path / f"home/.pyenv/versions/{THIS}.99/bin/{THIS_NAME}"
+    pyenv.parent.mkdir(parents=True)
+    pyenv.symlink_to(BASE)
+    on_path = tmp_path / "path" / THIS_NAME
+    on_path.parent.mkdir()
+    shutil.copy(BASE, on_path)
+    environ = {"PATH": str(on_path.parent)}
+    _catalog(tmp_path).find(THIS_NAME)
+    memory = tmp_path / "data/runtimes/interpreters.json"
+    ((identity, answer),) = json.loads(memory.read_text()).items()
+    slow = answer | {"version": f"{THIS}.99", "profiled": False}
+    state = on_path.stat()
+    other = f"{on_path}|{state.st_mtime_ns}|{state.st_size}"
+    for profiled, expected in ((True, VERSION), (False, f"{THIS}.99")):
+        fast = answer | {"profiled": profiled}
+        memory.write_text(json.dumps({identity: slow, other: fast}))
+        assert _catalog(tmp_path, environ).find(THIS_NAME).version == expected
 
 
 def test_what_was_installed_meanwhile_is_found_and_then_kept(tmp_path: Path) -> None:

@@ -11,17 +11,20 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from lampyr.worker.runtimes.names import Language, Wanted
 
 _PROBE_SECONDS: Final = 20.0
 _PYTHON_PROBE: Final = """
-import sys
+import sys, sysconfig
 print(sys.implementation.name + getattr(sys, "abiflags", ""))
 print("%d.%d.%d" % sys.version_info[:3])
 print(sys.base_prefix)
+print(sysconfig.get_config_var("CONFIG_ARGS") or "")
 """
+_DISTRIBUTION: Final = "/usr"
+"""The prefix of a Python that came with the system; distributions compile theirs with profiles."""
 _RELEASE_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)$")
 
 
@@ -32,6 +35,8 @@ class Interpreter:
     """`3.12.1`, as it said itself."""
     prefix: str
     """The directory that has its `bin` and `lib`."""
+    profiled: bool
+    """Compiled with profiles of its own use: a quarter faster than without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,16 @@ class Interpreters:
         self._memory = places.runtimes / "interpreters.json"
 
     def find(self, wanted: Wanted) -> Interpreter | None:
-        """The first that is of the wanted release line; installed by Lampyr goes first."""
+        """Of the wanted release line: Lampyr's own, else the first that is fast, else the first."""
+        first: Interpreter | None = None
+        for found, ours in self._found(wanted):
+            if ours or found.profiled:
+                return found
+            first = first or found
+        return first
+
+    def _found(self, wanted: Wanted) -> Iterator[tuple[Interpreter, bool]]:
+        """All there are of the release line, and whether Lampyr installed them."""
         seen: set[str] = set()
         for path in _candidates(wanted, self._places):
             real = os.path.realpath(path)
@@ -59,8 +73,7 @@ class Interpreters:
             seen.add(real)
             found = self._ask(wanted.language, path)
             if found is not None and _is_of(found.version, wanted.release):
-                return found
-        return None
+                yield found, path.is_relative_to(self._places.runtimes)
 
     def _ask(self, language: Language, path: Path) -> Interpreter | None:
         state = path.stat()
@@ -74,7 +87,7 @@ class Interpreters:
             self._remember({**others, identity: asdict(found)})
         return found
 
-    def _recall(self) -> dict[str, dict[str, str]]:
+    def _recall(self) -> dict[str, dict[str, Any]]:
         try:
             known = json.loads(self._memory.read_bytes())
         except (OSError, ValueError):
@@ -82,7 +95,7 @@ class Interpreters:
         fields = set(Interpreter.__dataclass_fields__)
         return {k: v for k, v in known.items() if isinstance(v, dict) and set(v) == fields}
 
-    def _remember(self, known: Mapping[str, Mapping[str, str]]) -> None:
+    def _remember(self, known: Mapping[str, Mapping[str, Any]]) -> None:
         self._memory.parent.mkdir(parents=True, exist_ok=True)
         draft = self._memory.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(known, indent=1))
@@ -168,10 +181,14 @@ def _probe(language: Language, path: Path) -> Interpreter | None:
             executable=str(prefix / "bin/node"),
             version=lines[0].removeprefix("v"),
             prefix=str(prefix),
+            profiled=True,
         )
-    kind, version, prefix_name = lines[0], lines[1], lines[2]
+    kind, version, prefix_name, options = lines[:4]
     executable = Path(prefix_name) / "bin" / f"python{version.rpartition('.')[0]}"
     # PyPy is another language to native extensions, and so is a free-threaded build.
     if kind != "cpython" or not executable.exists():
         return None
-    return Interpreter(executable=str(executable), version=version, prefix=prefix_name)
+    profiled = "--enable-optimizations" in options or prefix_name == _DISTRIBUTION
+    return Interpreter(
+        executable=str(executable), version=version, prefix=prefix_name, profiled=profiled
+    )
