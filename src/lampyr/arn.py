@@ -94,6 +94,11 @@ def function_arn(account_id: str, region: str, name: str, qualifier: str | None 
     return arn if qualifier is None else f"{arn}:{qualifier}"
 
 
+def resource_arn(account_id: str, region: str, kind: str, name: str) -> str:
+    """Of what is no function, such as `event-source-mapping`."""
+    return f"arn:{partition(region)}:lambda:{region}:{account_id}:{kind}:{name}"
+
+
 def key_arn(key: FunctionKey, qualifier: str | None = None) -> str:
     return function_arn(key.account_id, key.region, key.name, qualifier)
 

@@ -36,6 +36,8 @@ class Limits:
     processes: int = 1_024
     files: int = 1_024
     tags: int = 50
+    filters: int = 5
+    """Of one event source mapping."""
     aliases: int = 10_000
     """Of one function; Lampyr's own bound, as AWS names none."""
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from lampyr.clock import Clock
 from lampyr.control.activation import Activation, Preparer
 from lampyr.control.packages import Packages
+from lampyr.control.sources.reconciler import MappingReconciler, NoPollers, Pollers
 from lampyr.invoke.allotment import Provision
 from lampyr.limits import DEFAULT_LIMITS, Limits
 from lampyr.model.function import Function, FunctionKey
@@ -52,6 +53,7 @@ class ControlPlane:
         limits: Limits = DEFAULT_LIMITS,
         architecture: str | None = None,
         reserved: Collection[str] = RESERVED,
+        pollers: Pollers | None = None,
     ) -> None:
         """`new_id`: a UUID, never the same twice; `retire` gets deployments that run no more."""
         self.store = store
@@ -68,6 +70,7 @@ class ControlPlane:
         self.activation = Activation(
             store, cluster, self.packages, new_id=new_id, retire=retire, changed=self.changed
         )
+        self.mappings = MappingReconciler(store, pollers or NoPollers(), clock)
 
     async def open(self) -> None:
         """Remove what a crash left; what functions were given is in force from here on."""
@@ -80,8 +83,13 @@ class ControlPlane:
         self.capacity.configure(self.store.functions.known(function.key) or function)
 
     async def run(self) -> None:
-        """Bring functions to their states, until cancelled; may be run again after a failure."""
-        await self.activation.run()
+        """Bring functions and event source mappings to their states, until cancelled.
+
+        May be run again after a failure.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.activation.run(), name="activation")
+            group.create_task(self.mappings.run(), name="mappings")
 
     async def packages_in_use(self) -> frozenset[str]:
         """Hashes (hexadecimal) of the packages that functions name: for caches of them."""

@@ -1,52 +1,86 @@
-"""Tags of functions.
+"""Tags of functions and of other resources.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 from lampyr.arn import FunctionReference
 from lampyr.control import rules
 from lampyr.control.functions import change_function, find
 from lampyr.control.plane import ControlPlane
-from lampyr.errors import InvalidParameterValueException
+from lampyr.errors import InvalidParameterValueException, ResourceNotFoundException
 from lampyr.model.function import Function, FunctionKey
+from lampyr.model.mapping import EventSourceMapping
+from lampyr.model.resource import ResourceKey
+
+Tags = Mapping[str, str]
 
 
-async def tag(plane: ControlPlane, reference: FunctionReference, tags: Mapping[str, str]) -> None:
-    key = _taggable(reference)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingReference:
+    """An event source mapping that a call means."""
+
+    key: ResourceKey
+    arn: str
+
+
+Taggable = FunctionReference | MappingReference
+
+
+async def tag(plane: ControlPlane, resource: Taggable, tags: Tags) -> None:
+    _check(resource)
     if not tags:
         raise InvalidParameterValueException(
             "An error occurred and the request cannot be processed."
         )
-
-    def change(function: Function) -> Function:
-        return replace(function, tags=rules.tagged(function.tags, tags, plane.limits))
-
-    await change_function(plane, key, change)
+    await _change(plane, resource, lambda before: rules.tagged(before, tags, plane.limits))
 
 
-async def untag(plane: ControlPlane, reference: FunctionReference, names: Collection[str]) -> None:
+async def untag(plane: ControlPlane, resource: Taggable, names: Collection[str]) -> None:
     """Names that are not there are no error."""
-    key = _taggable(reference)
+    _check(resource)
 
-    def change(function: Function) -> Function:
-        left = {name: value for name, value in function.tags.items() if name not in names}
-        return replace(function, tags=left)
+    def left(before: Tags) -> Tags:
+        return {name: value for name, value in before.items() if name not in names}
 
-    await change_function(plane, key, change)
-
-
-async def list_tags(plane: ControlPlane, reference: FunctionReference) -> Mapping[str, str]:
-    _taggable(reference)
-    return (await find(plane, reference)).tags
+    await _change(plane, resource, left)
 
 
-def _taggable(reference: FunctionReference) -> FunctionKey:
-    if reference.qualifier is not None:
+async def list_tags(plane: ControlPlane, resource: Taggable) -> Tags:
+    _check(resource)
+    if isinstance(resource, FunctionReference):
+        return (await find(plane, resource)).tags
+    return (await _mapping(plane, resource)).tags
+
+
+async def _change(plane: ControlPlane, resource: Taggable, change: Callable[[Tags], Tags]) -> None:
+    if isinstance(resource, FunctionReference):
+        key: FunctionKey = resource.key
+
+        def changed(function: Function) -> Function:
+            return replace(function, tags=change(function.tags))
+
+        await change_function(plane, key, changed)
+        return
+    while True:
+        mapping = await _mapping(plane, resource)
+        new = replace(mapping, tags=change(mapping.tags))
+        if await plane.store.table(EventSourceMapping).replace(mapping, new):
+            return
+
+
+async def _mapping(plane: ControlPlane, reference: MappingReference) -> EventSourceMapping:
+    mapping = await plane.store.table(EventSourceMapping).get(reference.key)
+    if mapping is None:
+        raise ResourceNotFoundException(f"Event source mapping not found: {reference.arn}")
+    return mapping
+
+
+def _check(resource: Taggable) -> None:
+    if isinstance(resource, FunctionReference) and resource.qualifier is not None:
         raise InvalidParameterValueException(
             "Tags on function aliases and versions are not supported. "
             "Please specify a function ARN."
         )
-    return reference.key

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
 
 from lampyr.model.layer import Layer
+from lampyr.model.mapping import EventSourceMapping
 from lampyr.model.resource import Resource
 from lampyr.store.base import Table
 from lampyr.store.index import Index
 
 KINDS: Final[Mapping[str, type[Any]]] = {
+    "event-source-mapping": EventSourceMapping,
     "layer": Layer,
 }
 

@@ -1,4 +1,4 @@
-"""TagResource, UntagResource and ListTags, of functions.
+"""TagResource, UntagResource and ListTags.
 
 https://docs.aws.amazon.com/lambda/latest/api/API_TagResource.html
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lampyr.arn import FunctionReference, function_reference, parse
+from lampyr.arn import function_reference, parse
 from lampyr.control import tags
-from lampyr.errors import NotServedError, ResourceNotFoundException
+from lampyr.control.tags import MappingReference, Taggable
+from lampyr.errors import NotServedError
+from lampyr.model.resource import ResourceKey
 
 if TYPE_CHECKING:
     from lampyr.api.call import Call
@@ -30,11 +32,14 @@ async def list_tags(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     return {"Tags": dict(found)}
 
 
-def _reference(call: Call, request: dict[str, Any]) -> FunctionReference:
+def _reference(call: Call, request: dict[str, Any]) -> Taggable:
     arn: str = request["Resource"]
-    kind = arn.split(":")[5]
+    _, _, _, region, account_id, kind, name = arn.split(":", 6)
     if kind == "event-source-mapping":
-        raise ResourceNotFoundException(f"Event source mapping not found: {arn}")
+        # Another account's or Region's is not there, as far as this call can see.
+        mine = (account_id, region) == (call.account_id, call.region)
+        key = ResourceKey(account_id, region, name if mine else "")
+        return MappingReference(key=key, arn=arn)
     if kind != "function" or parse(arn) is None:
         raise NotServedError(f"Lampyr does not serve tags of a {kind} yet")
     return function_reference(call, arn)
