@@ -224,6 +224,7 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
         new_id=lambda: str(uuid.uuid4()),
         retire=pool.retire,
         capacity=invoker,
+        aws=ground.neighbours.aws,
         limits=ground.limits,
     )
     await control.open()

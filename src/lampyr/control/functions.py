@@ -5,10 +5,10 @@ https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html and its ne
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from lampyr.arn import FunctionReference, is_alias, key_arn
-from lampyr.control import layers, rules
+from lampyr.control import layers, rules, uploads
 from lampyr.control.account import check_code_storage
 from lampyr.control.layer_rules import check_unzipped
 from lampyr.control.packages import Package, blobs_of, versions
@@ -23,6 +23,8 @@ from lampyr.errors import (
 )
 from lampyr.model.function import LATEST, Function, FunctionKey, FunctionVersion, State
 
+_UPDATE: Final = "UpdateFunctionCode"
+
 
 async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersion:
     """The new `$LATEST`, Pending; with `publish` version 1."""
@@ -34,7 +36,7 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
     if await plane.store.functions.get(request.key) is not None:
         raise _taken(request.key)
     async with (
-        plane.packages.kept(request.package, "CreateFunction") as package,
+        uploads.kept(plane, request.key, request.package, "CreateFunction") as package,
         layers.taken(plane, request.key, request.configuration.layers) as with_layers,
     ):
         await check_code_storage(plane, request.key, package.size)
@@ -114,9 +116,9 @@ async def update_code(plane: ControlPlane, request: UpdateCode) -> FunctionVersi
     function = await _existing(plane, request.key)
     _check_update(function, request.revision_id)
     if request.dry_run:
-        package = await plane.packages.check(request.package, "UpdateFunctionCode")
+        package = await uploads.checked(plane, request.key, request.package, _UPDATE)
         return replace(function.latest, code_sha256=package.sha256, code_bytes=package.size)
-    async with plane.packages.kept(request.package, "UpdateFunctionCode") as package:
+    async with uploads.kept(plane, request.key, request.package, _UPDATE) as package:
         await check_code_storage(plane, request.key, package.size)
 
         def change(function: Function) -> Function:

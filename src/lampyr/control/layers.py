@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from lampyr.arn import LayerReference, layer_version_arn
+from lampyr.control import uploads
 from lampyr.control.account import check_code_storage
 from lampyr.control.layer_rules import check_access, check_number, compatible, layers_named
 from lampyr.control.packages import blob_name
@@ -25,7 +26,7 @@ _ALL: Final = LayerFilter()
 
 async def publish(plane: ControlPlane, request: PublishLayer) -> LayerVersion:
     """The next version. The same content twice makes two versions."""
-    async with plane.packages.kept(request.package, "PublishLayerVersion") as package:
+    async with uploads.kept(plane, request.key, request.package, "PublishLayerVersion") as package:
         await check_code_storage(plane, request.key, package.size)
         new = LayerVersion(
             number=0,

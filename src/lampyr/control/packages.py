@@ -63,12 +63,15 @@ class Packages:
         self._held: Counter[str] = Counter()
         self._leaving: dict[str, asyncio.Event] = {}
 
-    async def check(self, data: bytes, operation: str) -> Package:
-        """Refuse as Lambda does what is no package, or too large a one for `operation`."""
+    async def check(self, data: bytes, operation: str | None) -> Package:
+        """Refuse as Lambda does what is no package, or too large a one for `operation`.
+
+        `operation`: that which brought it, None for a package that came from S3.
+        """
         if not data:
             raise InvalidParameterValueException("Uploaded file must be a non-empty zip")
         most = self._limits.code_bytes_zipped
-        if len(data) > most:
+        if operation is not None and len(data) > most:
             raise RequestEntityTooLargeException(
                 # Lambda counts the bytes of the request, where the package is base64.
                 f"Request must be smaller than {-(-4 * most // 3)} bytes for the {operation} "
@@ -77,7 +80,7 @@ class Packages:
         return await asyncio.to_thread(_check, data, self._limits)
 
     @asynccontextmanager
-    async def kept(self, data: bytes, operation: str) -> AsyncGenerator[Package]:
+    async def kept(self, data: bytes, operation: str | None) -> AsyncGenerator[Package]:
         """Check and store a package; within, a function that names it can be stored."""
         package = await self.check(data, operation)
         async with self.held([blob_name(package.sha256)]):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Final, Protocol
 
+from lampyr.aws.base import Aws
 from lampyr.clock import Clock
 from lampyr.control.activation import Activation, Preparer
 from lampyr.control.packages import Packages
@@ -19,6 +20,7 @@ from lampyr.model.function import Function, FunctionKey
 from lampyr.store.base import Store
 from lampyr.worker.variables import RESERVED
 
+READING_MAX: Final = 2
 _ARCHITECTURES: Final = {"x86_64": "x86_64", "aarch64": "arm64"}
 
 
@@ -50,6 +52,7 @@ class ControlPlane:
         new_id: Callable[[], str],
         retire: Callable[[Sequence[str]], None],
         capacity: Capacity,
+        aws: Aws,
         limits: Limits = DEFAULT_LIMITS,
         architecture: str | None = None,
         reserved: Collection[str] = RESERVED,
@@ -61,6 +64,9 @@ class ControlPlane:
         self.new_id = new_id
         self.retire = retire
         self.capacity = capacity
+        self.aws = aws
+        self.reading = asyncio.Semaphore(READING_MAX)
+        """Held while a package that comes from S3 is in memory."""
         self.concurrency_changes = asyncio.Lock()
         """Held from looking at what an account has left to taking it."""
         self.limits = limits

@@ -35,10 +35,19 @@ class ConfigurationChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class S3Object:
+    """Where a package is; `version` None: the latest."""
+
+    bucket: str
+    key: str
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateFunction:
     key: FunctionKey
     configuration: ConfigurationChange
-    package: bytes
+    package: bytes | S3Object
     architecture: str | None = None
     """None: what this host's processor runs."""
     tenant_isolation_mode: str | None = None
@@ -49,7 +58,7 @@ class CreateFunction:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateCode:
     key: FunctionKey
-    package: bytes
+    package: bytes | S3Object
     architecture: str | None = None
     publish: bool = False
     dry_run: bool = False
@@ -93,7 +102,7 @@ class UpdateAlias:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishLayer:
     key: ResourceKey
-    package: bytes
+    package: bytes | S3Object
     description: str = ""
     license_info: str | None = None
     runtimes: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from lampyr.store.index import Index, forget
 from lampyr.store.kinds import KINDS, Tables
 from lampyr.tasks import Tasks
 from lampyr.testing import environments
+from lampyr.testing.aws import ScriptedAws
 from lampyr.testing.clock import ManualClock
 
 
@@ -114,7 +115,7 @@ async def running_control(store: Store | None = None, **options: Any) -> AsyncGe
     pool = EnvironmentPool(started, tasks, clock, POOL)
     provisioned = ProvisionedEnvironments(started, pool, tasks, clock)
     retired: list[str] = []
-    options = {"architecture": "x86_64", **options}
+    options = {"architecture": "x86_64", "aws": ScriptedAws(), **options}
     plane = ControlPlane(
         store=store,
         cluster=cluster,

@@ -140,7 +140,7 @@ UNSERVED: list[dict[str, Any]] = [
     {"ImageConfig": {"Command": ["a"]}},
     {"PackageType": "Image", "Code": {"ImageUri": "repository:latest"}},
     {"Code": {"ImageUri": "repository:latest"}},
-    {"Code": {"S3Bucket": "bucket", "S3Key": "key"}},
+    {"Code": {"S3Bucket": "bucket", "S3Key": "key", "S3ObjectStorageMode": "REFERENCE"}},
     {"Architectures": ["arm64"]},
     {"PublishTo": "LATEST_PUBLISHED"},
     {"AcceleratorConfig": {"AcceleratorMemorySize": 1}},
@@ -182,6 +182,7 @@ async def test_a_function_that_keeps_its_tenants_apart_says_so(aws: Lambda) -> N
     ("code", "message"),
     [
         ({}, "Please provide a source for function code."),
+        ({"S3Bucket": "bucket"}, "Please provide a source for function code."),
         (
             {"ZipFile": a_zip(), "S3Key": "key"},
             "Please do not provide other FunctionCode parameters when providing a ZipFile.",

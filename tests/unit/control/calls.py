@@ -8,6 +8,7 @@ from lampyr.control.requests import (
     ConfigurationChange,
     CreateFunction,
     PublishVersion,
+    S3Object,
     UpdateCode,
     UpdateConfiguration,
 )
@@ -26,7 +27,7 @@ OTHER = a_zip({"app.py": "handler = print"})
 
 def creating(
     name: str = "hello",
-    package: bytes | None = None,
+    package: bytes | S3Object | None = None,
     layers: tuple[str, ...] | None = None,
     **more: object,
 ) -> CreateFunction:

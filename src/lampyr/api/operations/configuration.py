@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lampyr.arn import key_arn, runtime_version_arn
-from lampyr.control.requests import ConfigurationChange, LoggingChange
+from lampyr.control.requests import ConfigurationChange, LoggingChange, S3Object
 from lampyr.errors import InvalidParameterValueException, NotServedError
 from lampyr.model.function import FunctionVersion, State, UpdateStatus
 
@@ -30,7 +30,7 @@ _DEFAULTS: Final[Mapping[str, tuple[str, str]]] = {
     "TracingConfig": ("Mode", "PassThrough"),
 }
 """Options of which Lampyr honours one value, the default."""
-_CODE_SOURCES: Final = ("S3Bucket", "S3Key", "S3ObjectVersion", "S3ObjectStorageMode")
+_CODE_SOURCES: Final = ("S3Bucket", "S3Key", "S3ObjectVersion")
 
 
 def refuse_unserved(request: Mapping[str, Any]) -> None:
@@ -46,23 +46,25 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
         raise NotServedError("Lampyr does not serve PackageType Image (container images) yet")
 
 
-def package(code: Mapping[str, Any], *, updating: bool = False) -> bytes:
-    """The zip among the members that say where code comes from."""
+def package(code: Mapping[str, Any], *, updating: bool = False) -> bytes | S3Object:
+    """The zip, or where it is, among the members that say where code comes from."""
     if code.get("ImageUri"):
         if updating:
             raise InvalidParameterValueException(
                 "Please don't provide ImageUri when updating a function with packageType Zip."
             )
         raise NotServedError("Lampyr does not serve ImageUri (container images) yet")
-    elsewhere = [name for name in _CODE_SOURCES if code.get(name)]
+    if code.get("S3ObjectStorageMode", "COPY") != "COPY":
+        raise NotServedError(
+            "Lampyr does not serve S3ObjectStorageMode REFERENCE: it keeps a copy of all code"
+        )
     data = code.get("ZipFile")
     if data is None:
-        if elsewhere:
-            raise NotServedError(
-                "Lampyr does not serve code in S3 (S3Bucket, S3Key) yet: send it as ZipFile"
-            )
-        raise InvalidParameterValueException("Please provide a source for function code.")
-    if elsewhere:
+        bucket, key = code.get("S3Bucket"), code.get("S3Key")
+        if not bucket or not key:
+            raise InvalidParameterValueException("Please provide a source for function code.")
+        return S3Object(bucket=bucket, key=key, version=code.get("S3ObjectVersion"))
+    if any(code.get(name) for name in _CODE_SOURCES):
         raise InvalidParameterValueException(
             "Please do not provide other FunctionCode parameters when providing a ZipFile."
         )
