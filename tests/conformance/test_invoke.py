@@ -98,7 +98,8 @@ def test_a_function_that_is_not_there_is_not_found(lambda_client: Any, echo: str
     with pytest.raises(lambda_client.exceptions.ResourceNotFoundException) as caught:
         lambda_client.invoke(FunctionName="nothing-here")
     arn = "arn:aws:lambda:us-east-1:000000000000:function"
-    assert caught.value.response["Error"]["Message"] == f"Function not found: {arn}:nothing-here"
+    told = f"Function not found: {arn}:nothing-here:$LATEST"
+    assert caught.value.response["Error"]["Message"] == told
     with pytest.raises(lambda_client.exceptions.ResourceNotFoundException) as caught:
         lambda_client.invoke(FunctionName=echo, Qualifier="7")
     assert caught.value.response["Error"]["Message"] == f"Function not found: {arn}:{echo}:7"

@@ -20,6 +20,7 @@ from lampyr.errors import (
     ResourceNotFoundException,
 )
 from lampyr.invoke.rules import is_split, resolve
+from lampyr.model.function import LATEST
 from lampyr.model.invocation import Invocation, InvocationType, InvokeResult
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
     function = await services.store.functions.get(reference.key)
     if function is None:
-        raise ResourceNotFoundException(f"Function not found: {reference.arn}")
+        meant = reference.qualifier or LATEST
+        raise ResourceNotFoundException(f"Function not found: {reference.unqualified_arn}:{meant}")
     dice = random.random()  # noqa: S311 - which version runs is no secret
     version = resolve(function, reference.qualifier, reference.unqualified_arn, dice)
     if kind == InvocationType.DRY_RUN:
