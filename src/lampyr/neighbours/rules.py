@@ -110,6 +110,8 @@ _BUCKET_HOST: Final = re.compile(r"[a-z0-9][a-z0-9.-]+\.s3(?:-website)?[.-][a-z0
 _API_HOST: Final = re.compile(r"[a-z0-9]+\.execute-api\.[a-z0-9.-]+(?::\d+)?")
 _API_PATHS: Final = ("/_aws/execute-api/", "/restapis/")
 _LOAD_BALANCER_PATH: Final = "/_alb/"
+_RESPONSES: Final = "/_ministack/cfn-response/"
+"""Where custom resources answer: the ResponseURL of their events."""
 _POOL_KEYS: Final = re.compile(r"/[a-z0-9-]+_[A-Za-z0-9]+/\.well-known/[a-z.-]+")
 _SERVICE: Final = re.compile(r"[a-z0-9-]{1,64}")
 _SCOPE_PARTS: Final = {5: 3, 4: 2}
@@ -152,7 +154,8 @@ def endpoint_name(text: str) -> str | None:
 def is_administration(path: str) -> bool:
     """Pages of the embedded neighbours' own, which are nobody's to call: one erases everything."""
     plain = unquote(path)
-    return plain.startswith("/_") and not plain.startswith((*_API_PATHS, _LOAD_BALANCER_PATH))
+    ours = (*_API_PATHS, _LOAD_BALANCER_PATH, _RESPONSES)
+    return plain.startswith("/_") and not plain.startswith(ours)
 
 
 def shares_with_other_sites(service: str) -> bool:
@@ -182,6 +185,8 @@ def _of_path(path: str, query: str) -> str | None:
         return "execute-api"
     if path.startswith(_LOAD_BALANCER_PATH):
         return "alb"
+    if path.startswith(_RESPONSES):
+        return "cloudformation"
     if _POOL_KEYS.fullmatch(path):
         return "cognito-idp"
     if "AWSAccessKeyId=" in query and "Signature=" in query:

@@ -14,9 +14,11 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 from lampyr.neighbours.child.push import Pusher
+from lampyr.neighbours.child.schedules import Schedules
 from lampyr.neighbours.child.seams import SeamError, Seams, check
 
 VERSION: Final = "1.5.33"
@@ -63,6 +65,11 @@ def _application(push_socket: str, services: list[str]) -> Any:
     lambda_svc = importlib.import_module("ministack.services.lambda_svc")
     responses = importlib.import_module("ministack.core.responses")
     check(lambda_svc)
+    eventbridge = importlib.import_module("ministack.services.eventbridge")
+    scheduler = importlib.import_module("ministack.services.scheduler")
+    schedules = Schedules(eventbridge, scheduler, responses, Path("schedules-done"))
+    schedules.check()
+    schedules.install()
     Seams(lambda_svc, responses, Pusher(push_socket)).install(lambda_svc)
     return application
 

@@ -11,6 +11,7 @@ import sys
 from typing import Any, Final
 
 from lampyr.neighbours.child.push import Outcome, Pusher
+from lampyr.neighbours.child.shapes import as_on_aws
 
 PARAMETERS: Final = {
     "_get_func_record_for_ref": ("function_ref",),
@@ -31,11 +32,14 @@ PARAMETERS: Final = {
     "_execute_function_warm": None,
 }
 """What is relied on, and the names of its parameters; None where those do not matter."""
-ASYNCHRONOUS: Final = frozenset({"cloudwatch_logs", "eventbridge", "iot", "scheduler", "sns", "s3"})
+ASYNCHRONOUS: Final = frozenset({"cloudformation", "cloudwatch_logs", "eventbridge", "s3", "sns"})
 """Modules of services that invoke with the type Event on AWS, and do not wait.
 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-services.html
 """
+_ALSO_ASYNCHRONOUS: Final = frozenset({("iot", "_dispatch_rule_to_lambda")})
+"""Functions of services whose other functions wait for what they invoke."""
+KIND: Final = "lampyr_kind"
 SOURCE: Final = "lampyr_source"
 _SERVICES: Final = "ministack.services."
 
@@ -119,15 +123,19 @@ class Seams:
     def execute(self, func: dict[str, Any], event: Any) -> dict[str, Any]:
         """Invoke, for whichever service asked; the answer in ministack's words."""
         config = func.get("config") or func
-        source = func.get(SOURCE) or _service_of(sys._getframe(1)) or "unknown"  # noqa: SLF001
-        kind = "Event" if source in ASYNCHRONOUS else "RequestResponse"
-        outcome = self._pusher.push(config["FunctionArn"], event, kind=kind, source=source)
+        if SOURCE not in func:
+            func = self.noted(dict(func), sys._getframe(1))  # noqa: SLF001
+        source, kind = func[SOURCE], func[KIND]
+        shaped = as_on_aws(source, event)
+        outcome = self._pusher.push(config["FunctionArn"], shaped, kind=kind, source=source)
         return _answer(outcome, source)
 
     @staticmethod
     def noted(record: dict[str, Any], frame: Any) -> dict[str, Any]:
         """Who asked for this record: it may be executed on a thread that does not know."""
-        record[SOURCE] = _service_of(frame)
+        service, function = _service_of(frame)
+        waits = service not in ASYNCHRONOUS and (service, function) not in _ALSO_ASYNCHRONOUS
+        record[SOURCE], record[KIND] = service, "RequestResponse" if waits else "Event"
         return record
 
 
@@ -144,15 +152,15 @@ def _answer(outcome: Outcome, source: str) -> dict[str, Any]:
     return found
 
 
-def _service_of(frame: Any) -> str | None:
-    """The nearest caller that is a module of a service."""
+def _service_of(frame: Any) -> tuple[str, str]:
+    """The nearest caller in a module of a service: the module, and the function."""
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
         name = module.removeprefix(_SERVICES)
         if name not in {module, "lambda_svc"}:
-            return name.partition(".")[0]
+            return name.partition(".")[0], frame.f_code.co_name
         frame = frame.f_back
-    return None
+    return "unknown", ""
 
 
 def _arn(ref: str, account_id: str, region: str) -> str:
