@@ -19,6 +19,7 @@ from lampyr.errors import (
     AccessDeniedException,
     InvalidParameterValueException,
     ResourceNotFoundException,
+    ServiceError,
 )
 from lampyr.model.function import FunctionKey
 
@@ -45,6 +46,46 @@ def test_an_arn_says_what_it_was_made_of(
     assert parse(function_arn(account_id, region, name, qualifier)) == FunctionName(
         name=name, qualifier=qualifier, account_id=account_id, region=region
     )
+
+
+@given(names, regions, qualifiers, st.booleans())
+def test_every_form_of_a_name_means_the_same_function(
+    name: str, region: str, qualifier: str | None, twice: bool
+) -> None:
+    caller = Us(region=region)
+    end = "" if qualifier is None else f":{qualifier}"
+    references = {
+        function_reference(caller, f"{form}{end}", qualifier if twice else None)
+        for form in (
+            name,
+            f"function:{name}",
+            f"{ACCOUNT}:function:{name}",
+            f"{ACCOUNT}:{name}",
+            function_arn(ACCOUNT, region, name),
+        )
+    } | {function_reference(caller, name, qualifier)}
+    assert len(references) == 1
+    (reference,) = references
+    assert reference.arn == function_arn(ACCOUNT, region, name, qualifier)
+    assert reference.arn.startswith(f"arn:{partition(region)}:lambda:{region}:{ACCOUNT}:")
+
+
+parts = st.sampled_from(
+    [
+        *("arn", "aws", "aws-cn", "lambda", "us-east-1", "xx-east-1", ACCOUNT, "222222222222"),
+        *("function", "hello", "1", "$LATEST", "$latest", "", "live", "a.b", "a b", "*", "ä", "\n"),
+    ]
+)
+
+
+@given(st.lists(parts, max_size=10).map(":".join) | st.text(max_size=40))
+def test_whatever_a_name_is_it_is_understood_or_refused(text: str) -> None:
+    try:
+        reference = function_reference(Us(), text)
+    except ServiceError:
+        return
+    assert function_reference(Us(), reference.arn) == reference
+    assert reference.key[:2] == (ACCOUNT, "us-east-1")
 
 
 @pytest.mark.parametrize(
