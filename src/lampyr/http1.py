@@ -12,6 +12,7 @@ from typing import Final, cast
 
 import httptools
 
+HEAD_END: Final = b"\r\n\r\n"
 HEADER_BYTES_MAX: Final = 64 * 1024
 DISCARD_BYTES_MAX: Final = 128 * 1024 * 1024
 """Of a body over its limit this much is read and forgotten, so that the client gets its answer."""
@@ -125,6 +126,8 @@ class Connection(asyncio.Protocol):
         self.on_header = self._fields.__setitem__
         self.on_body = self._parts.append
         self._parser = httptools.HttpRequestParser(self)
+        self.between = True
+        """Nothing has come of a request after the last whole one."""
         self._header_bytes = 0
         """Of a header that is not complete: the parser keeps those bytes to itself."""
         self._completed = False
@@ -206,6 +209,9 @@ class Connection(asyncio.Protocol):
 
     # httptools --------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        self.between = False
+
     def on_url(self, url: bytes) -> None:
         self._url += url
 
@@ -234,7 +240,7 @@ class Connection(asyncio.Protocol):
             self._fields.clear()
         self._url, self._request = b"", None
         self._body_bytes = self._counted = 0
-        self._completed = True
+        self._completed = self.between = True
         self.received(request)
 
     def _count_body(self) -> None:

@@ -10,16 +10,17 @@ import random
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, Protocol
 
-from lampyr.api import local
+from lampyr.api import local, warm
 from lampyr.api.auth import SignatureAuth
 from lampyr.api.call import Call, Services
-from lampyr.api.operations import Handler, handlers, invoke
+from lampyr.api.operations import Handler, handlers
 from lampyr.api.origins import Origins
 from lampyr.api.parser import Parse, compile_parser
 from lampyr.api.router import Match, Router, parse_query
 from lampyr.api.serializer import ErrorSerializer, Serialize, compile_serializer
 from lampyr.api.spec import Operation, ServiceModel, service_model
 from lampyr.api.validator import Validate, compile_validator
+from lampyr.api.warm import Plan, WarmPath
 from lampyr.errors import (
     NotServedError,
     RequestEntityTooLargeException,
@@ -30,11 +31,8 @@ from lampyr.errors import (
     UnsupportedMediaTypeException,
 )
 from lampyr.http1 import Request, Response
-from lampyr.invoke.invoker import cut_short
 from lampyr.limits import KIB, MIB
-from lampyr.model.invocation import InvokeResult
 from lampyr.neighbours.rules import LAMBDA, service_of, shares_with_other_sites
-from lampyr.worker.environment import EnvironmentStoppedError
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +117,8 @@ class LambdaApi:
         self._tables: dict[str, Tables] = {}
         self._matches: dict[tuple[str, str], Match] = {}
         # The others are compiled when they are first called; this one should not be slower then.
-        self._compile(self._model.operations["Invoke"])
+        tables = self._compile(self._model.operations["Invoke"])
+        self._warm = WarmPath(services, tables.serialize, self._error)
 
     async def handle(self, request: Request) -> Response:
         request_id = self._new_id()
@@ -135,34 +134,37 @@ class LambdaApi:
             sorry = f"Lampyr failed to serve this request; its log says why, under {request_id}."
             return self._error(ServiceException(sorry), request_id)
 
-    def begin(self, request: Request, done: Callable[[Response], None]) -> bool:
+    def plan(self, request: Request) -> Plan | None:
+        """What the head of a request says that may be served without a task, by `begin`.
+
+        None for everything else than Invoke, and where it says something that is refused.
+        """
+        found = self._match(request.method, request.path, request.query)
+        if found is None or found[0].name != "Invoke":
+            return None
+        headers = request.headers
+        service = service_of(request.method, request.path, request.query, headers)
+        if service not in {None, LAMBDA} or "content-encoding" in headers:
+            return None
+        tables = self._tables["Invoke"]
+        try:
+            call = self._call(request, "")
+            arguments = tables.parse(found[1], request.query, headers, b"")
+            tables.validate(arguments)
+            if not warm.is_plain(arguments):
+                return None
+            lasting = self._auth.is_lasting(headers, request.query)
+            return Plan(call, arguments, repeats=lasting)
+        except ServiceError:
+            return None  # The other way comes to the same error, and says it.
+
+    def begin(self, plan: Plan, body: bytes, done: Callable[[bytes], None]) -> bool:
         """Serve a warm invocation without a task: `done` gets the answer, once, some time later.
 
         False where it takes more than that: then nothing has happened, and `handle` serves it.
         The same tables and rules are used; what is saved is two turns of the event loop.
         """
-        found = self._match(request.method, request.path, request.query)
-        if found is None or found[0].name != "Invoke":
-            return False
-        headers = request.headers
-        if "content-encoding" in headers:
-            return False
-        request_id = self._new_id()
-        tables = self._tables["Invoke"]
-
-        def tell(outcome: InvokeResult | EnvironmentStoppedError) -> None:
-            if isinstance(outcome, EnvironmentStoppedError):
-                done(self._error(cut_short(), request_id))
-            else:
-                done(tables.serialize(invoke.answer(outcome), request_id))
-
-        try:
-            call = self._call(request, request_id)
-            arguments = tables.parse(found[1], request.query, headers, request.body)
-            tables.validate(arguments)
-            return invoke.begin_invoke(call, arguments, tell)
-        except ServiceError:
-            return False  # The other way comes to the same error, and says it.
+        return self._warm.begin(plan, body, self._new_id(), done)
 
     def body_limit(self, request: Request) -> int:
         """How many bytes of body a request may have; asked before the body is read."""

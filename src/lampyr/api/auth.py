@@ -68,6 +68,14 @@ class SignatureAuth:
                 return self._scope(credentials[-1], _SCOPE_PARTS, headers)
         return self._default
 
+    def is_lasting(self, headers: Mapping[str, str], query: str) -> bool:
+        """Whether the same credentials mean the same caller for ever.
+
+        What functions may do ends with them, so their keys are asked for every time.
+        """
+        key = self.caller(headers, query).access_key
+        return key is None or self._account_of(key) is None
+
     def _read(self, signed_as: str, authorization: str, headers: Mapping[str, str]) -> Caller:
         algorithm, _, rest = authorization.partition(" ")
         if algorithm not in {_SIGV4, _SIGV4A}:

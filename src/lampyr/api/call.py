@@ -35,7 +35,7 @@ class Services:
 class Call:
     """One call. Nobody writes to it; not a frozen dataclass, which costs 2 µs more to make."""
 
-    __slots__ = ("_trace", "account_id", "base_url", "region", "request_id", "services")
+    __slots__ = ("account_id", "base_url", "region", "request_id", "services", "trace")
 
     def __init__(
         self,
@@ -53,17 +53,23 @@ class Call:
         self.base_url = base_url
         """Where the caller reached Lampyr, such as `http://127.0.0.1:4566`."""
         self.services = services
-        self._trace = trace
+        self.trace = trace
+        """The header that came; complete once `trace_header` was asked for."""
 
     @property
     def trace_header(self) -> str:
         """`Root=…;Parent=…;Sampled=…`: the caller's, completed, or the start of a new trace."""
-        trace = self._trace
-        if trace is None or "Sampled=" not in trace:
-            now, dice = int(self.services.clock.now()), random.getrandbits(160)
-            trace = complete_trace(trace, now, dice) if trace else new_trace(now, dice)
-            self._trace = trace
+        self.trace = trace = trace_of(self.trace, self.services.clock.now())
         return trace
+
+
+def trace_of(given: str | None, now: float) -> str:
+    """What a trace header comes to: complete, or the start of a new trace."""
+    if given is None:
+        return new_trace(int(now), random.getrandbits(160))
+    if "Sampled=" in given:
+        return given
+    return complete_trace(given, int(now), random.getrandbits(160))
 
 
 def new_trace(now: int, dice: int) -> str:

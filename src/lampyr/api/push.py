@@ -12,6 +12,7 @@ from lampyr.api.app import random_id
 from lampyr.api.call import Call, Services
 from lampyr.api.operations import invoke
 from lampyr.api.serializer import CONTENT_TYPE, ERROR_TYPE, to_json
+from lampyr.api.warm import Plan
 from lampyr.arn import parse
 from lampyr.errors import (
     InvalidParameterValueException,
@@ -41,7 +42,10 @@ class PushApi:
         self._base_url = base_url
         self._tasks = Tasks()
 
-    def begin(self, request: Request, done: Callable[[Response], None]) -> bool:  # noqa: ARG002
+    def plan(self, request: Request) -> None:
+        """Nothing is served without a task."""
+
+    def begin(self, plan: Plan, body: bytes, done: Callable[[bytes], None]) -> bool:  # noqa: ARG002
         return False
 
     async def handle(self, request: Request) -> Response:

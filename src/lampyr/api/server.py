@@ -5,11 +5,11 @@ import contextlib
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
+from lampyr.api.warm import Plan
 from lampyr.clock import Clock
-from lampyr.http1 import Connection, Request, Response, encode
+from lampyr.http1 import HEAD_END, Connection, Request, Response, encode
 from lampyr.tasks import Tasks
 
 PIPELINED_MAX: Final = 32
@@ -25,14 +25,23 @@ SWEEP_SECONDS: Final = 5.0
 HEADER_SWEEPS: Final = 6
 """Who is found this often, one time after the other, within a header, does not mean to end it."""
 
+REPEATS_MAX: Final = 256
+"""Heads that are remembered; then all are forgotten."""
+REPEATED_BYTES_MAX: Final = 4_096
+"""A longer head is read anew each time."""
+
 _BUSY: Final = encode(Response(503, (), b""), keep_alive=False)
 
 
 class Api(Protocol):
     """What the front door serves."""
 
-    def begin(self, request: Request, done: Callable[[Response], None]) -> bool:
-        """Serve without a task what can be; false, and nothing has happened, for the rest."""
+    def plan(self, request: Request) -> Plan | None:
+        """What the head of a request says that may be served without a task."""
+        ...
+
+    def begin(self, plan: Plan, body: bytes, done: Callable[[bytes], None]) -> bool:
+        """Serve it so; false, and nothing has happened, where it takes more."""
         ...
 
     async def handle(self, request: Request) -> Response: ...
@@ -50,6 +59,8 @@ class FrontDoor:
         self._api: Api | None = None
         self.tasks = Tasks()
         self.connections: set[FrontConnection] = set()
+        self.repeats: dict[bytes, Repeat] = {}
+        """By head: what need not be read again when it comes again."""
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
 
@@ -81,6 +92,11 @@ class FrontDoor:
             if connection.overdue(now):
                 connection.abort()
         await self.clock.sleep(SWEEP_SECONDS)
+
+    def remember(self, head: bytes, repeat: "Repeat") -> None:
+        if len(self.repeats) >= REPEATS_MAX:
+            self.repeats.clear()
+        self.repeats[head] = repeat
 
     def make_room(self) -> bool:
         """Cut who was silent for longest, so that nobody is kept out by those who do nothing."""
@@ -115,6 +131,14 @@ class FrontDoor:
             connection.abort()
 
 
+class Repeat(NamedTuple):
+    """A head that came more than once, of a request that came in one piece."""
+
+    plan: Plan
+    length: int
+    """Of the body, as the head says."""
+
+
 class FrontConnection(Connection):
     def __init__(self, door: FrontDoor, inside: "set[FrontConnection] | None" = None) -> None:
         """`inside`: the connections of the sandbox that this one comes from."""
@@ -128,6 +152,11 @@ class FrontConnection(Connection):
         self._wake: asyncio.Future[None] | None = None
         self._started = False
         self._last = False
+        self._keep = True
+        """Whether the connection stays open after the answer to what was begun without a task."""
+        self._first: Repeat | None = None
+        """What the last piece of data began, if its head may come again."""
+        self._last_head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -143,28 +172,52 @@ class FrontConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         self.heard = self._door.clock.monotonic()
+        if self.serving or not self.between:
+            super().data_received(data)
+            return
+        end = data.find(HEAD_END) + len(HEAD_END)
+        head = data[:end]
+        repeat = self._door.repeats.get(head)
+        if repeat is not None and repeat.length == len(data) - end and self._is_free():
+            self._keep = self.serving = True
+            if self._door.api.begin(repeat.plan, data[end:], self._done):
+                return
+            self.serving = False
         super().data_received(data)
+        first, self._first = self._first, None
+        if first is not None and first.length == len(data) - end and not self._requests:
+            if head == self._last_head and end <= REPEATED_BYTES_MAX:
+                self._door.remember(head, first)
+            self._last_head = head
 
     def body_limit(self, request: Request) -> int:
         return self._door.api.body_limit(request)
 
     def received(self, request: Request) -> None:
-        waits = self.serving or self._requests or self._writable is not None
-        if not (waits or request.too_large or self._last):
-            self.serving = True  # Before, as the answer may come at once.
-            if self._door.api.begin(request, partial(self._done, request)):
-                return
-            self.serving = False
+        if not request.too_large and not self.serving and self._is_free():
+            plan = self._door.api.plan(request)
+            if plan is not None:
+                self._keep = request.keep_alive
+                self.serving = True
+                if self._door.api.begin(plan, request.body, self._done):
+                    if plan.repeats and request.keep_alive:
+                        self._first = Repeat(plan, len(request.body))
+                    return
+                self.serving = False
         self._requests.append(request)
         if not self.serving:
             self._go_on()
         if len(self._requests) > PIPELINED_MAX and self.transport is not None:
             self.transport.pause_reading()
 
-    def _done(self, request: Request, response: Response) -> None:
+    def _is_free(self) -> bool:
+        """Whether the next answer may be that to a request which comes now."""
+        return not self._requests and self._writable is None and not self._last
+
+    def _done(self, answer: bytes) -> None:
         """The answer to what was begun without a task."""
         self.serving = False
-        self._answer(request, response)
+        self._send(answer, keep=self._keep)
         if self._requests:
             self._go_on()
 
@@ -234,14 +287,18 @@ class FrontConnection(Connection):
 
     def _answer(self, request: Request, response: Response) -> bool:
         """Whether the connection stays open."""
+        head_only = request.method == "HEAD"
+        return self._send(encode(response, head_only=head_only), keep=request.keep_alive)
+
+    def _send(self, answer: bytes, *, keep: bool) -> bool:
         transport = self.transport
         if transport is None:
             return False
-        keep = request.keep_alive and not self._last
-        self.write(encode(response, keep_alive=keep, head_only=request.method == "HEAD"))
-        if not keep:
+        if not keep or self._last:
+            self.write(answer.replace(HEAD_END, b"\r\nconnection: close" + HEAD_END, 1))
             self.close()
             return False
+        transport.write(answer)
         if len(self._requests) == PIPELINED_MAX and not transport.is_closing():
             transport.resume_reading()
         return True

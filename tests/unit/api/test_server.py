@@ -16,6 +16,7 @@ from lampyr.api.server import (
     FrontConnection,
     FrontDoor,
 )
+from lampyr.api.warm import Plan
 from lampyr.http1 import Request, Response
 from lampyr.testing.clock import ManualClock
 
@@ -54,7 +55,10 @@ class Api:
         self.let = asyncio.Event()
         self.served = 0
 
-    def begin(self, request: Request, done: Callable[[Response], None]) -> bool:
+    def plan(self, request: Request) -> Plan | None:
+        return None
+
+    def begin(self, plan: Plan, body: bytes, done: Callable[[bytes], None]) -> bool:
         return False
 
     async def handle(self, request: Request) -> Response:

@@ -19,13 +19,12 @@ from lampyr.errors import (
     NotServedError,
     ResourceNotFoundException,
 )
-from lampyr.invoke.rules import is_split, resolve
+from lampyr.invoke.rules import resolve
 from lampyr.model.function import LATEST
 from lampyr.model.invocation import Invocation, InvocationType, InvokeResult
 
 if TYPE_CHECKING:
     from lampyr.api.call import Call
-    from lampyr.worker.environment import Tell
 
 LARGE_JSON_BYTES: Final = 256 * 1024
 """From here on JSON is checked on a thread, so that other callers do not wait for it."""
@@ -54,29 +53,6 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     return answer(await services.invoker.invoke(version, invocation))
 
 
-def begin_invoke(call: Call, request: dict[str, Any], tell: Tell) -> bool:
-    """`invoke` without waiting for anything, where an environment is warm; else false.
-
-    False, and nothing is done, also where `invoke` would refuse: it says why. `tell` hears the
-    outcome.
-    """
-    payload = request.get("Payload") or b"{}"
-    if request.get("InvocationType", "RequestResponse") != "RequestResponse" or (
-        "DurableExecutionName" in request or len(payload) >= LARGE_JSON_BYTES
-    ):
-        return False
-    services = call.services
-    reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
-    function = services.store.functions.known(reference.key)
-    if function is None or is_split(function, reference.qualifier):
-        # Chosen here, a version without an idle environment would be chosen anew in `invoke`:
-        # the one that is warm would get more than its weight.
-        return False
-    version = resolve(function, reference.qualifier, reference.unqualified_arn)
-    _parse(payload)
-    return services.invoker.begin(version, _invocation(call, request, reference.arn, payload), tell)
-
-
 def answer(result: InvokeResult) -> dict[str, Any]:
     """The output of the operation."""
     found: dict[str, Any] = {
@@ -96,7 +72,7 @@ def _invocation(call: Call, request: dict[str, Any], arn: str, payload: bytes) -
         request_id=call.request_id,
         payload=payload,
         invoked_arn=arn,
-        client_context=_client_context(request.get("ClientContext")),
+        client_context=client_context(request.get("ClientContext")),
         trace_header=call.trace_header,
         tenant_id=request.get("TenantId"),
         wants_log_tail=request.get("LogType") == "Tail",
@@ -105,12 +81,13 @@ def _invocation(call: Call, request: dict[str, Any], arn: str, payload: bytes) -
 
 async def _check_json(payload: bytes) -> None:
     if len(payload) < LARGE_JSON_BYTES:
-        _parse(payload)
+        check_small_json(payload)
     else:
-        await asyncio.to_thread(_parse, payload)
+        await asyncio.to_thread(check_small_json, payload)
 
 
-def _parse(payload: bytes) -> None:
+def check_small_json(payload: bytes) -> None:
+    """Raises what Lambda says to a payload that is not JSON; blocks for as long as it is."""
     try:
         json.loads(payload.decode())
     except (ValueError, RecursionError) as error:
@@ -120,7 +97,7 @@ def _parse(payload: bytes) -> None:
         raise InvalidRequestContentException(message) from error
 
 
-def _client_context(value: str | None) -> str | None:
+def client_context(value: str | None) -> str | None:
     """The JSON inside the base64 of X-Amz-Client-Context, fit to be a header again."""
     if value is None:
         return None
