@@ -34,6 +34,9 @@ class Record:
     def events(self) -> Sequence[LogEvent]:
         return self.made
 
+    def lines(self) -> None:
+        pass
+
 
 def event(message: str, at: int = 1_000) -> LogEvent:
     return LogEvent(at, STREAM, message)

@@ -35,6 +35,10 @@ class LogRecord(Protocol):
 
     def events(self) -> Sequence[LogEvent]: ...
 
+    def lines(self) -> bytes | None:
+        """The same as the file store writes them, where that is quicker to make; else None."""
+        ...
+
 
 class LogStore(Protocol):
     def append(self, group: LogGroup, events: Sequence[LogEvent]) -> None:

@@ -214,6 +214,10 @@ class FileLogStore:
         chunks: dict[LogGroup, list[bytes]] = {}
         for group, events, _ in batch:
             chunk = chunks.setdefault(group, [])
+            lines = None if isinstance(events, Sequence) else events.lines()
+            if lines is not None:
+                chunk.append(lines)
+                continue
             for event in _made(events):
                 chunk.append(encode(event))
         self._stuck += [(group, b"".join(chunk)) for group, chunk in chunks.items()]

@@ -199,6 +199,15 @@ class ExecutionEnvironment:
         if self._peer is peer and self.state is not State.READY:
             self._peer = None
 
+    def is_running(self, request_id: str) -> bool:
+        """Whether a response to this invocation would be taken now."""
+        invocation = self._invocation
+        return (
+            invocation is not None
+            and invocation.request_id == request_id
+            and self.state is State.INVOKE
+        )
+
     def respond(self, request_id: str, payload: bytes | Failure) -> None:
         """The function's answer as JSON, or its error."""
         if self._invocation is None or self._invocation.request_id != request_id:

@@ -25,16 +25,19 @@ LATE_MS_MAX: Final = 3_600_000
 class Start:
     """A START line to be: `LogRecord`."""
 
-    __slots__ = ("_form", "_now_ms", "_request_id", "_trace")
+    __slots__ = ("_form", "_request_id", "_trace", "now_ms")
 
     def __init__(self, form: LogForm, now_ms: int, request_id: str, trace: Trace | None) -> None:
         self._form = form
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._request_id = request_id
         self._trace = trace
 
     def events(self) -> Sequence[LogEvent]:
-        return lines.start_events(self._form, self._now_ms, self._request_id, self._trace)
+        return lines.start_events(self._form, self.now_ms, self._request_id, self._trace)
+
+    def lines(self) -> None:
+        """Seldom written alone."""
 
 
 class End:
@@ -51,6 +54,19 @@ class End:
     def events(self) -> Sequence[LogEvent]:
         ended = lines.report_events(self._form, self._now_ms, self._report)
         return ended if self._start is None else (*self._start.events(), *ended)
+
+    def lines(self) -> bytes | None:
+        """As one text, where each event is one line: nearly always."""
+        form, start, report = self._form, self._start, self._report
+        if form.json or start is None or report.trace is not None:
+            return None
+        stamp = f"{self._now_ms}\t{form.stream}\t"
+        text = (
+            f"{start.now_ms}\t{form.stream}\t{lines.start_text(form, report.request_id)}\n"
+            f"{stamp}{lines.end_text(report.request_id)}\n"
+            f"{stamp}{lines.report_text(form, report)}\n"
+        )
+        return text.encode()
 
 
 class Tail:

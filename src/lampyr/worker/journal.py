@@ -1,11 +1,9 @@
 """Reads what a sandbox writes and tells the log of its environment what happens, and when."""
 
-import array
 import asyncio
 import contextlib
-import fcntl
 import os
-import termios
+import select
 from collections.abc import Callable
 from typing import Final
 
@@ -39,7 +37,8 @@ class Journal:
         self._feeds: dict[int, Callable[[int, bytes], None]] = {}
         self._descriptors: tuple[int, ...] = ()
         """Those that are open."""
-        self._waiting = array.array("i", [0])
+        self._waiting = select.poll()
+        """Tells in one call whether there is something to read from any of them."""
         self._init_ms: float | None = None
         self._timeout_seconds = 0.0
         if runtime_version is not None:
@@ -49,6 +48,7 @@ class Journal:
         for descriptor, feed in ((sandbox.output, log.output), (sandbox.telemetry, log.telemetry)):
             self._feeds[descriptor] = feed
             self._descriptors = (*self._descriptors, descriptor)
+            self._waiting.register(descriptor, select.POLLIN)
             self._loop.add_reader(descriptor, self._readable, descriptor)
 
     def begin(self, invocation: Invocation) -> None:
@@ -99,9 +99,10 @@ class Journal:
 
     def drain(self) -> None:
         """Read what is there now; on the warm path there is mostly nothing."""
+        if not self._waiting.poll(0):
+            return
         for descriptor in self._descriptors:
-            fcntl.ioctl(descriptor, termios.FIONREAD, self._waiting)
-            read = 0 if self._waiting[0] else DRAIN_BYTES_MAX
+            read = 0
             while read < DRAIN_BYTES_MAX and (count := self._read(descriptor)):
                 read += count
 
@@ -133,6 +134,7 @@ class Journal:
         if self._feeds.pop(descriptor, None) is None:
             return
         self._descriptors = tuple(self._feeds)
+        self._waiting.unregister(descriptor)
         self._loop.remove_reader(descriptor)
         with contextlib.suppress(OSError):
             os.close(descriptor)

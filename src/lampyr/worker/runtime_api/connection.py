@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Final
 
-from lampyr.http1 import Connection, Request, Response, encode
+from lampyr.http1 import HEAD_END, Connection, Request, Response, encode
 from lampyr.limits import MIB
 from lampyr.model.invocation import Invocation
 from lampyr.worker.environment import (
@@ -20,7 +20,8 @@ from lampyr.worker.environment import (
     UnknownRequestIdError,
 )
 from lampyr.worker.outcomes import RESPONSE_BYTES_TEXT, Failure
-from lampyr.worker.states import Event, IllegalTransitionError
+from lampyr.worker.runtime_api.heads import NOT_PLAIN, body_bytes
+from lampyr.worker.states import Event, IllegalTransitionError, State
 
 PREFIX: Final = "/2018-06-01/runtime/"
 NEXT: Final = f"{PREFIX}invocation/next"
@@ -31,6 +32,7 @@ BODY_BYTES_MAX: Final = 6 * MIB + 64 * 1024
 HEADER_BYTES_MAX: Final = MIB + 64 * 1024
 """AWS's own client sends the cause of an error, of up to 1 MB, in a header."""
 
+_NEXT_LINE: Final = f"GET {NEXT} HTTP/1.1\r\n".encode()
 _JSON: Final = (("content-type", "application/json"),)
 _ACCEPTED: Final = encode(Response(202, _JSON, b'{"status":"OK"}\n'))
 _ERROR_TYPE_BYTES_MAX: Final = 256
@@ -61,6 +63,11 @@ class RuntimeConnection(Connection):
         """The runtime's last request was `next`, and is not answered yet."""
         self._held: list[bytes] = []
         """Answers to what came before that `next`."""
+        self._request_id = ""
+        self._response_line = b""
+        """How the response to what was delivered last begins."""
+        self._next_request = b""
+        """The bytes with which this runtime asks for work."""
         self._after: list[bytes] = []
         """Answers to what came after it: in the order of HTTP they have to wait for its own."""
         arrived(self)
@@ -74,6 +81,8 @@ class RuntimeConnection(Connection):
         So the answer to its response travels with the next event: one write, and one wake-up of
         the runtime, less for each invocation.
         """
+        if self.between and not self._waiting and self._take_plain(data):
+            return
         self._reading = True
         super().data_received(data)
         self._reading = False
@@ -125,8 +134,59 @@ class RuntimeConnection(Connection):
             head += f"Lambda-Runtime-Cognito-Identity: {invocation.cognito_identity}\r\n"
         if invocation.tenant_id is not None:
             head += f"Lambda-Runtime-Aws-Tenant-Id: {invocation.tenant_id}\r\n"
+        self._request_id = request_id = invocation.request_id
+        self._response_line = f"POST {INVOCATION}{request_id}/response HTTP/1.1\r\n".encode()
         self._waiting = False
-        self._flush(head.encode() + b"\r\n" + invocation.payload)
+        self._flush(b"".join((head.encode(), b"\r\n", invocation.payload)))
+
+    def _take_plain(self, data: bytes) -> bool:
+        """Serve a response, a request for work, or both in one piece, without parsing them.
+
+        So nearly all come. False, and nothing has happened, for everything else.
+        """
+        environment, start = self._environment, len(self._response_line)
+        if not start or not data.startswith(self._response_line):
+            return environment.state is State.SETTLING and self._take_next(data)
+        end = data.find(HEAD_END, start)
+        length = NOT_PLAIN if end < 0 else body_bytes(data[start:end])
+        body_at = end + len(HEAD_END)
+        rest = data[body_at + length :]
+        if (
+            length == NOT_PLAIN
+            or len(data) < body_at + length
+            or not environment.is_running(self._request_id)
+            or (rest and not self._is_next(rest))
+        ):
+            return False
+        self._response_line = b""
+        environment.respond(self._request_id, data[body_at : body_at + length])
+        if not rest:
+            self.write(_ACCEPTED)
+            return True
+        self._held.append(_ACCEPTED)
+        if environment.state is State.SETTLING:
+            return self._take_next(rest)
+        super().data_received(rest)  # It was stopped by what the caller's answer led to.
+        return True
+
+    def _take_next(self, data: bytes) -> bool:
+        if not self._is_next(data):
+            return False
+        self._waiting = True
+        self._environment.next(self)
+        return True
+
+    def _is_next(self, data: bytes) -> bool:
+        if data == self._next_request:
+            return True
+        plain = (
+            data.startswith(_NEXT_LINE)
+            and data.find(HEAD_END) == len(data) - len(HEAD_END)
+            and body_bytes(data[len(_NEXT_LINE) : -len(HEAD_END)]) == 0
+        )
+        if plain:
+            self._next_request = data
+        return plain
 
     def _flush(self, data: bytes) -> None:
         if self._held or self._after:

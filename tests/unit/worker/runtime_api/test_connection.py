@@ -208,3 +208,54 @@ async def test_a_connection_that_is_lost_is_forgotten(guest: Guest) -> None:
     guest.send(NEXT)
     guest.connection.connection_lost(None)
     assert not guest.here
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ("User-Agent: a\r\nContent-Type: application/json\r\nContent-Length: 2", b"42"),
+        ("content-length: 2\r\nAccept: */*", b"42"),
+        ("Content-Length: 2\r\nConnection: keep-alive", b"42"),
+        ("Content-Length: 2\r\nLambda-Runtime-Function-Response-Mode: buffered", b"42"),
+        ("Content-Length: 0", b""),
+        ("Transfer-Encoding: chunked", b"2\r\n42\r\n0\r\n\r\n"),
+        ("Content-Length: 2\r\nX: \x07", b"42"),
+        ("Content-Length: 2\r\nContent-Length: 3", b"42"),
+        ("Content-Length: -2", b"42"),
+        ("Content-Length: 2\r\nConnection: close", b"42"),
+        ("Content-Length: 2\r\nExpect: 100-continue", b"42"),
+    ],
+)
+async def test_a_response_means_the_same_in_one_piece_and_byte_by_byte(
+    headers: str, body: bytes
+) -> None:
+    line = f"POST /2018-06-01/runtime/invocation/{ID}/response HTTP/1.1\r\n"
+    data = f"{line}{headers}\r\n\r\n".encode() + body
+    seen = []
+    for pieces in ([data], [data[at : at + 1] for at in range(len(data))]):
+        guest = Guest()
+        guest.send(NEXT)
+        outcome = guest.invoke()
+        answers = b""
+        for piece in pieces:
+            if b" 400 " not in answers:  # After that the connection is closed.
+                answers += guest.send(piece)
+        answers = answers.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+        told = outcome.result().payload if outcome.done() else None
+        seen.append((answers, told, guest.environment.state))
+        outcome.cancel()
+    assert seen[0] == seen[1]
+
+
+async def test_a_response_to_what_is_over_is_refused_also_when_it_is_plain(guest: Guest) -> None:
+    guest.send(NEXT)
+    guest.invoke()
+    other = guest.on_another_connection()
+    assert other.post(f"invocation/{ID}/response", b"1").startswith(b"HTTP/1.1 202 ")
+    assert guest.post(f"invocation/{ID}/response", b"2").startswith(b"HTTP/1.1 400 ")
+    assert guest.send(NEXT) == b""
+    second = guest.invoke(request_id="2" * 36)
+    assert guest.post(f"invocation/{ID}/response", b"3").startswith(b"HTTP/1.1 400 ")
+    assert not second.done()
+    assert guest.post(f"invocation/{'2' * 36}/response", b"4").startswith(b"HTTP/1.1 202 ")
+    assert (await second).payload == b"4"
