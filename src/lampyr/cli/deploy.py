@@ -133,7 +133,7 @@ class Deployment:
         done, now = "Unchanged", self._settled(failed_is_fine=True)
         sha256 = base64.b64encode(hashlib.sha256(self.package).digest()).decode()
         architectures = self.architectures or now.get("Architectures")
-        same = (sha256, architectures) == (now["CodeSha256"], now.get("Architectures"))
+        same = (sha256, architectures) == (now.get("CodeSha256"), now.get("Architectures"))
         # What failed for want of a runtime, say, may succeed now: Lambda tries only when told to.
         if not same or failure(now):
             self.say(f"updating the code ({human_bytes(len(self.package))})")

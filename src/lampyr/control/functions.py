@@ -10,6 +10,12 @@ from typing import Any, Final
 from lampyr.arn import FunctionReference, is_alias, key_arn
 from lampyr.control import layers, rules, uploads
 from lampyr.control.account import check_code_storage
+from lampyr.control.image_rules import (
+    check_complete,
+    check_members,
+    check_new_source,
+    check_update_source,
+)
 from lampyr.control.layer_rules import check_unzipped
 from lampyr.control.packages import Package, blobs_of, versions
 from lampyr.control.pages import Page, page, place_of, size
@@ -30,6 +36,8 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
     """The new `$LATEST`, Pending; with `publish` version 1."""
     rules.check_name(request.key.name, plane.limits)
     rules.check_configuration(request.configuration, plane.limits, plane.reserved)
+    check_complete(request.configuration, request.package_type)
+    check_new_source(request.package, request.package_type)
     architecture = request.architecture or plane.architecture
     rules.check_architecture(architecture, plane.architecture)
     tags = rules.tagged({}, request.tags, plane.limits)
@@ -44,6 +52,7 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
         latest = rules.new_version(
             request.key,
             request.configuration,
+            package_type=request.package_type,
             architecture=architecture,
             tenant_isolation_mode=request.tenant_isolation_mode,
             layers=with_layers,
@@ -115,6 +124,7 @@ async def update_code(plane: ControlPlane, request: UpdateCode) -> FunctionVersi
         rules.check_architecture(request.architecture, plane.architecture)
     function = await _existing(plane, request.key)
     _check_update(function, request.revision_id)
+    check_update_source(request.package, function.latest.package_type)
     if request.dry_run:
         package = await uploads.checked(plane, request.key, request.package, _UPDATE)
         return replace(function.latest, code_sha256=package.sha256, code_bytes=package.size)
@@ -149,6 +159,7 @@ async def update_configuration(
 
         def change(function: Function) -> Function:
             _check_update(function, request.revision_id)
+            check_members(request.configuration, function.latest.package_type)
             latest = replace(
                 rules.configured(function.latest, request.configuration, with_layers),
                 deployment_id=plane.new_id(),
@@ -235,6 +246,7 @@ def _identity(plane: ControlPlane, package: Package, now: float) -> dict[str, An
         "deployment_id": plane.new_id(),
         "revision_id": plane.new_id(),
         "last_modified": now,
+        "image_uri": package.image_uri,
         "code_sha256": package.sha256,
         "code_bytes": package.size,
         "unzipped_bytes": package.unzipped,

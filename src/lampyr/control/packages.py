@@ -10,7 +10,7 @@ import hashlib
 import io
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,10 +31,11 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     sha256: str
-    """As Lambda shows it: base64."""
-    size: int
+    """As Lambda shows it: base64; of an image the digest, empty where it is not known."""
+    size: int = 0
     """Bytes, zipped."""
-    unzipped: int
+    unzipped: int = 0
+    image_uri: str | None = None
 
 
 def blob_name(code_sha256: str) -> str:
@@ -43,9 +44,15 @@ def blob_name(code_sha256: str) -> str:
 
 
 def blobs_of(version: FunctionVersion) -> set[str]:
-    """The blobs that a version is run from: its code and its layers."""
-    layers = {blob_name(layer.code_sha256) for layer in version.layers}
-    return {blob_name(version.code_sha256), *layers}
+    """The blobs that a version is run from: its code and its layers, or none for an image."""
+    return set(map(blob_name, _hashes(version)))
+
+
+def _hashes(version: FunctionVersion) -> Iterator[str]:
+    if version.image_uri is None:
+        yield version.code_sha256
+    for layer in version.layers:
+        yield layer.code_sha256
 
 
 def versions(function: Function) -> Iterable[FunctionVersion]:
@@ -132,7 +139,7 @@ class Packages:
             sha256
             for function in await self._store.functions.everywhere()
             for version in versions(function)
-            for sha256 in (version.code_sha256, *(layer.code_sha256 for layer in version.layers))
+            for sha256 in _hashes(version)
         }
         for layer in await self._store.table(Layer).everywhere():
             named.update(version.code_sha256 for version in layer.versions)

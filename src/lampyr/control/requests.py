@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lampyr.model.function import FunctionKey
+from lampyr.model.image import ImageConfig
 from lampyr.model.resource import ResourceKey
 
 
@@ -30,6 +31,8 @@ class ConfigurationChange:
     logging: LoggingChange | None = None
     layers: tuple[str, ...] | None = None
     """ARNs of layer versions."""
+    image_config: ImageConfig | None = None
+    """Empty: none any more."""
     dead_letter_arn: str | None = None
     """Empty: none any more."""
 
@@ -44,12 +47,22 @@ class S3Object:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImageUri:
+    uri: str
+
+
+Source = bytes | S3Object | ImageUri | None
+"""Where code comes from: the zip itself, an object, an image, or nothing that was said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CreateFunction:
     key: FunctionKey
     configuration: ConfigurationChange
-    package: bytes | S3Object
+    package: Source
     architecture: str | None = None
     """None: what this host's processor runs."""
+    package_type: str = "Zip"
     tenant_isolation_mode: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     publish: bool = False
@@ -58,7 +71,7 @@ class CreateFunction:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateCode:
     key: FunctionKey
-    package: bytes | S3Object
+    package: Source
     architecture: str | None = None
     publish: bool = False
     dry_run: bool = False

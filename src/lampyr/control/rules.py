@@ -18,6 +18,7 @@ from lampyr.errors import (
 )
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionKey, FunctionVersion, LoggingConfig
+from lampyr.model.image import ImageConfig
 from lampyr.model.layer import LayerUse
 from lampyr.worker.runtimes.names import WANTED
 
@@ -150,11 +151,6 @@ def new_version(
     **identity: Any,
 ) -> FunctionVersion:
     """`$LATEST` of a new function; `identity` are the members that are no configuration."""
-    if not change.runtime or not change.handler:
-        raise InvalidParameterValueException(
-            "Runtime and Handler are mandatory parameters for functions created with "
-            "deployment packages."
-        )
     if change.role is None:
         raise InvalidParameterValueException(
             "The role defined for the function cannot be assumed by Lambda."
@@ -190,6 +186,9 @@ def configured(
         )
         if (value := getattr(change, name)) is not None
     }
+    if change.image_config is not None:
+        empty = change.image_config == ImageConfig()
+        members["image_config"] = None if empty else change.image_config
     if layers is not None:
         members["layers"] = layers
     if change.dead_letter_arn is not None:

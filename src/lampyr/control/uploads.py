@@ -1,4 +1,4 @@
-"""Where packages come from: the request itself, or an object in S3.
+"""Where packages come from: the request itself, an object in S3, or a registry of images.
 
 An object is read in parts, so that one that is too large is refused before it is here, and its
 bytes are kept as any other package's: what becomes of the object later is nobody's concern.
@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from lampyr.aws.base import AwsCallError, AwsError
+from lampyr.control.image_rules import digest
 from lampyr.control.packages import Package
 from lampyr.control.plane import ControlPlane
-from lampyr.control.requests import S3Object
+from lampyr.control.requests import ImageUri, S3Object, Source
 from lampyr.errors import InvalidParameterValueException, ServiceException
 from lampyr.limits import MIB
 from lampyr.model.function import FunctionKey
@@ -29,9 +30,12 @@ Key = FunctionKey | ResourceKey
 
 @asynccontextmanager
 async def kept(
-    plane: ControlPlane, key: Key, source: bytes | S3Object, operation: str
+    plane: ControlPlane, key: Key, source: Source, operation: str
 ) -> AsyncGenerator[Package]:
     """The package, checked and stored; within, what names it can be stored."""
+    if source is None or isinstance(source, ImageUri):
+        yield _image(source)
+        return
     if isinstance(source, bytes):
         async with plane.packages.kept(source, operation) as package:
             yield package
@@ -42,14 +46,21 @@ async def kept(
             yield package
 
 
-async def checked(
-    plane: ControlPlane, key: Key, source: bytes | S3Object, operation: str
-) -> Package:
+async def checked(plane: ControlPlane, key: Key, source: Source, operation: str) -> Package:
     """The package, for a dry run."""
+    if source is None or isinstance(source, ImageUri):
+        return _image(source)
     if isinstance(source, bytes):
         return await plane.packages.check(source, operation)
     async with plane.reading:
         return await plane.packages.check(await _read(plane, key, source), None)
+
+
+def _image(source: ImageUri | None) -> Package:
+    """An image is read when it is run; until then what its URI says is known of it."""
+    if source is None:
+        raise InvalidParameterValueException("Please provide a source for function code.")
+    return Package(sha256=digest(source.uri), image_uri=source.uri)
 
 
 async def _read(plane: ControlPlane, key: Key, source: S3Object) -> bytes:

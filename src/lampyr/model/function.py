@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from lampyr.model.alias import Alias
 from lampyr.model.concurrency import ProvisionedConfig
 from lampyr.model.event_invoke import EventInvokeConfig
+from lampyr.model.image import ImageConfig
 from lampyr.model.layer import LayerUse
 from lampyr.model.policy import Policy
 
@@ -69,10 +70,12 @@ class FunctionVersion:
     runtime: str | None = None
     handler: str | None = None
     code_sha256: str
-    """Of the package as uploaded, base64, as AWS shows it."""
+    """Of the package as uploaded, base64, as AWS shows it; of an image its digest, where known."""
     code_bytes: int
     unzipped_bytes: int = 0
     """0 for code of a release that did not count them yet."""
+    image_uri: str | None = None
+    image_config: ImageConfig | None = None
     description: str = ""
     timeout_seconds: int = 3
     memory_mb: int = 128

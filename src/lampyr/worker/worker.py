@@ -81,6 +81,12 @@ class Worker:
 
     async def prepare(self, version: FunctionVersion) -> Reason | None:
         """Everything a start needs, made ahead; a reason when this host cannot run the version."""
+        if version.image_uri is not None:
+            return Reason(
+                message="Lampyr does not run container images yet, only functions of PackageType "
+                "Zip. The function is kept as it was given.",
+                code="InvalidConfiguration",
+            )
         try:
             runtime = await self._runtime(version)
             await self._code(version, runtime)

@@ -33,9 +33,6 @@ UNSERVED: list[dict[str, Any]] = [
     {"CodeSigningConfigArn": "arn"},
     {"DurableConfig": {"ExecutionTimeout": 10}},
     {"CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": {"Arn": "a"}}},
-    {"ImageConfig": {"Command": ["a"]}},
-    {"PackageType": "Image", "Code": {"ImageUri": "repository:latest"}},
-    {"Code": {"ImageUri": "repository:latest"}},
     {"Code": {"S3Bucket": "bucket", "S3Key": "key", "S3ObjectStorageMode": "REFERENCE"}},
     {"Architectures": ["arm64"]},
     {"PublishTo": "LATEST_PUBLISHED"},
@@ -79,6 +76,11 @@ async def test_a_function_that_keeps_its_tenants_apart_says_so(aws: Lambda) -> N
     [
         ({}, "Please provide a source for function code."),
         ({"S3Bucket": "bucket"}, "Please provide a source for function code."),
+        ({"ImageUri": "a.b/c:d"}, "Please provide a source for function code."),
+        (
+            {"ZipFile": a_zip(), "ImageUri": "a.b/c:d"},
+            "Please do not provide other FunctionCode parameters when providing an ImageUri.",
+        ),
         (
             {"ZipFile": a_zip(), "S3Key": "key"},
             "Please do not provide other FunctionCode parameters when providing a ZipFile.",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lampyr.control.image_rules import check_complete, check_members, digest
 from lampyr.control.requests import ConfigurationChange, LoggingChange
 from lampyr.control.rules import (
     SERVED_RUNTIMES,
@@ -19,6 +20,7 @@ from lampyr.control.rules import (
 from lampyr.errors import InvalidParameterValueException, NotServedError
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import LoggingConfig
+from lampyr.model.image import ImageConfig
 from lampyr.testing.builders import ROLE, a_key, a_version
 
 RESERVED = frozenset({"AWS_REGION", "_HANDLER"})
@@ -140,18 +142,53 @@ def test_code_of_another_processor_is_refused() -> None:
 @pytest.mark.parametrize("missing", ["runtime", "handler"])
 def test_a_zip_needs_a_runtime_and_a_handler(missing: str) -> None:
     members = {"runtime": "python3.12", "handler": "app.handler", "role": ROLE}
+    check_complete(ConfigurationChange(**members), "Zip")  # type: ignore[arg-type]
     del members[missing]
     with pytest.raises(InvalidParameterValueException) as refused:
-        new_version(
-            a_key(),
-            ConfigurationChange(**members),  # type: ignore[arg-type]
-            architecture="x86_64",
-            tenant_isolation_mode=None,
-        )
+        check_complete(ConfigurationChange(**members), "Zip")  # type: ignore[arg-type]
     assert refused.value.message == (
         "Runtime and Handler are mandatory parameters for functions created with "
         "deployment packages."
     )
+
+
+@pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/images-create.html")
+def test_an_image_has_its_own_handler_runtime_and_layers() -> None:
+    image = ImageConfig(command=("a",))
+    check_complete(ConfigurationChange(image_config=image), "Image")
+    for members in ({"handler": "a"}, {"runtime": "python3.12"}, {"layers": ("a",)}):
+        with pytest.raises(InvalidParameterValueException, match="intended function PackageType"):
+            check_complete(ConfigurationChange(**members), "Image")
+    check_members(ConfigurationChange(image_config=ImageConfig()), "Zip")
+    with pytest.raises(InvalidParameterValueException, match="PackageType is Zip"):
+        check_members(ConfigurationChange(image_config=image), "Zip")
+
+
+DIGEST = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("uri", "known"),
+    [
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/repository:latest", ""),
+        (f"123456789012.dkr.ecr.us-east-1.amazonaws.com/a/b_c@sha256:{DIGEST}", DIGEST),
+        (f"localhost:5000/repository:1.2@sha256:{DIGEST}", DIGEST),
+        ("registry:5000/repository:1.2", ""),
+        ("repository:latest", None),
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/repository", None),
+        ("docker.io/Upper:latest", None),
+        ("docker.io/a:", None),
+        (f"docker.io/a@sha256:{DIGEST[:-1]}", None),
+    ],
+)
+def test_an_image_is_named_by_its_registry_and_a_tag_or_digest(uri: str, known: str | None) -> None:
+    if known is not None:
+        assert digest(uri) == known
+        return
+    with pytest.raises(InvalidParameterValueException) as refused:
+        digest(uri)
+    message = f"Source image {uri} is not valid. Provide a valid source image."
+    assert refused.value.message == message
 
 
 def test_a_function_needs_a_role() -> None:

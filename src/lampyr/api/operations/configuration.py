@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from lampyr.arn import key_arn, runtime_version_arn
-from lampyr.control.requests import ConfigurationChange, LoggingChange, S3Object
+from lampyr.control.requests import ConfigurationChange, ImageUri, LoggingChange, S3Object, Source
 from lampyr.errors import InvalidParameterValueException, NotServedError
 from lampyr.model.function import FunctionVersion, State, UpdateStatus
+from lampyr.model.image import ImageConfig
 
 _NOT_SERVED: Final[Mapping[str, str]] = {
     "AcceleratorConfig": "accelerators",
@@ -17,7 +18,6 @@ _NOT_SERVED: Final[Mapping[str, str]] = {
     "CodeSigningConfigArn": "code signing",
     "DurableConfig": "durable functions",
     "FileSystemConfigs": "file systems",
-    "ImageConfig": "container images",
     "KMSKeyArn": "keys of the customer",
     "PublishTo": "LATEST_PUBLISHED",
     "RuntimeConfig": "runtimes of the customer",
@@ -42,18 +42,21 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
         value = (request.get(member) or {}).get(name, default)
         if value != default:
             raise NotServedError(f"Lampyr does not serve {member} with {name} {value} yet")
-    if request.get("PackageType", "Zip") != "Zip":
-        raise NotServedError("Lampyr does not serve PackageType Image (container images) yet")
 
 
-def package(code: Mapping[str, Any], *, updating: bool = False) -> bytes | S3Object:
-    """The zip, or where it is, among the members that say where code comes from."""
-    if code.get("ImageUri"):
-        if updating:
-            raise InvalidParameterValueException(
-                "Please don't provide ImageUri when updating a function with packageType Zip."
-            )
-        raise NotServedError("Lampyr does not serve ImageUri (container images) yet")
+def source(code: Mapping[str, Any]) -> Source:
+    """What is said of where code comes from; who takes it knows what it has to be."""
+    package = layer_source(code)
+    uri = code.get("ImageUri")
+    if uri and package is not None:
+        raise InvalidParameterValueException(
+            "Please do not provide other FunctionCode parameters when providing an ImageUri."
+        )
+    return ImageUri(uri=uri) if uri else package
+
+
+def layer_source(code: Mapping[str, Any]) -> bytes | S3Object | None:
+    """The zip, or where it is."""
     if code.get("S3ObjectStorageMode", "COPY") != "COPY":
         raise NotServedError(
             "Lampyr does not serve S3ObjectStorageMode REFERENCE: it keeps a copy of all code"
@@ -62,7 +65,7 @@ def package(code: Mapping[str, Any], *, updating: bool = False) -> bytes | S3Obj
     if data is None:
         bucket, key = code.get("S3Bucket"), code.get("S3Key")
         if not bucket or not key:
-            raise InvalidParameterValueException("Please provide a source for function code.")
+            return None
         return S3Object(bucket=bucket, key=key, version=code.get("S3ObjectVersion"))
     if any(code.get(name) for name in _CODE_SOURCES):
         raise InvalidParameterValueException(
@@ -81,6 +84,7 @@ def change(request: Mapping[str, Any]) -> ConfigurationChange:
     logging = request.get("LoggingConfig")
     storage = request.get("EphemeralStorage")
     dead_letter = request.get("DeadLetterConfig")
+    image = request.get("ImageConfig")
     return ConfigurationChange(
         role=request.get("Role"),
         handler=request.get("Handler"),
@@ -92,6 +96,7 @@ def change(request: Mapping[str, Any]) -> ConfigurationChange:
         environment=None if environment is None else dict(environment.get("Variables") or {}),
         logging=None if logging is None else _logging_change(logging),
         layers=tuple(request["Layers"]) if "Layers" in request else None,
+        image_config=None if image is None else _image_config(image),
         dead_letter_arn=None if dead_letter is None else dead_letter.get("TargetArn"),
     )
 
@@ -119,7 +124,7 @@ def answer(
         "Timeout": version.timeout_seconds,
         "MemorySize": version.memory_mb,
         "LastModified": timestamp(version.last_modified),
-        "CodeSha256": version.code_sha256,
+        "CodeSha256": version.code_sha256 or None,
         "Version": version.version,
         "TracingConfig": {"Mode": version.tracing_mode},
         "RevisionId": version.revision_id,
@@ -131,6 +136,8 @@ def answer(
     }
     if version.environment is not None:
         shown["Environment"] = {"Variables": dict(version.environment)}
+    if version.image_config is not None:
+        shown["ImageConfigResponse"] = {"ImageConfig": _image_answer(version.image_config)}
     if version.layers:
         shown["Layers"] = [{"Arn": use.arn, "CodeSize": use.code_bytes} for use in version.layers]
     if version.dead_letter_arn is not None:
@@ -139,7 +146,8 @@ def answer(
         shown["TenancyConfig"] = {"TenantIsolationMode": version.tenant_isolation_mode}
     if state:
         shown |= _state(version)
-        arn = runtime_version_arn(key.region, version.runtime or "")
+    if state and version.runtime is not None:
+        arn = runtime_version_arn(key.region, version.runtime)
         shown["RuntimeVersionConfig"] = {"RuntimeVersionArn": arn}
     return shown
 
@@ -180,6 +188,23 @@ def _logging_answer(version: FunctionVersion) -> dict[str, Any]:
     if logging.system_log_level is not None:
         shown["SystemLogLevel"] = logging.system_log_level
     return shown
+
+
+def _image_config(given: Mapping[str, Any]) -> ImageConfig:
+    return ImageConfig(
+        entry_point=tuple(given.get("EntryPoint") or ()),
+        command=tuple(given.get("Command") or ()),
+        working_directory=given.get("WorkingDirectory") or None,
+    )
+
+
+def _image_answer(config: ImageConfig) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "EntryPoint": list(config.entry_point),
+        "Command": list(config.command),
+        "WorkingDirectory": config.working_directory,
+    }
+    return {name: value for name, value in shown.items() if value}
 
 
 def _logging_change(logging: Mapping[str, Any]) -> LoggingChange:

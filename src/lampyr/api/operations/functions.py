@@ -12,8 +12,8 @@ from lampyr.api.operations.configuration import (
     answer,
     architecture,
     change,
-    package,
     refuse_unserved,
+    source,
 )
 from lampyr.arn import FunctionReference, function_reference, unqualified
 from lampyr.control import functions
@@ -32,7 +32,8 @@ async def create_function(call: Call, request: dict[str, Any]) -> dict[str, Any]
         CreateFunction(
             key=unqualified(function_reference(call, request["FunctionName"])),
             configuration=change(request),
-            package=package(request["Code"]),
+            package=source(request["Code"]),
+            package_type=request.get("PackageType", "Zip"),
             architecture=architecture(request),
             tenant_isolation_mode=tenancy.get("TenantIsolationMode"),
             tags=request.get("Tags") or {},
@@ -49,7 +50,7 @@ async def update_function_code(call: Call, request: dict[str, Any]) -> dict[str,
         call.services.control,
         UpdateCode(
             key=unqualified(function_reference(call, request["FunctionName"])),
-            package=package(request, updating=True),
+            package=source(request),
             architecture=architecture(request),
             publish=publish,
             dry_run=request.get("DryRun", False),
@@ -77,7 +78,7 @@ async def get_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     function, version = await functions.find_version(call.services.control, reference)
     shown: dict[str, Any] = {
         "Configuration": _found(reference, version),
-        "Code": {"RepositoryType": "S3", "Location": location(call, version.code_sha256)},
+        "Code": _code(call, version),
     }
     if function.tags:
         shown["Tags"] = dict(function.tags)
@@ -122,3 +123,16 @@ async def delete_function(call: Call, request: dict[str, Any]) -> dict[str, Any]
 def _found(reference: FunctionReference, version: FunctionVersion) -> dict[str, Any]:
     """A configuration under the ARN by which it was asked for."""
     return answer(version, qualifier=reference.qualifier)
+
+
+def _code(call: Call, version: FunctionVersion) -> dict[str, Any]:
+    uri = version.image_uri
+    if uri is None:
+        return {"RepositoryType": "S3", "Location": location(call, version.code_sha256)}
+    shown = {"RepositoryType": "ECR", "ImageUri": uri}
+    if version.code_sha256:  # Resolved: a tag may mean another image tomorrow.
+        name = uri.partition("@")[0]
+        host, _, path = name.partition("/")
+        repository = path.partition(":")[0]
+        shown["ResolvedImageUri"] = f"{host}/{repository}@sha256:{version.code_sha256}"
+    return shown

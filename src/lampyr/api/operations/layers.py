@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lampyr.api.downloads import location
-from lampyr.api.operations.configuration import package, timestamp
+from lampyr.api.operations.configuration import layer_source, timestamp
 from lampyr.arn import (
     LayerReference,
     layer_arn,
@@ -20,7 +20,7 @@ from lampyr.control import layer_permissions, layers, policies
 from lampyr.control.layer_permissions import Grant
 from lampyr.control.layer_rules import denied
 from lampyr.control.requests import LayerFilter, PublishLayer
-from lampyr.errors import ResourceNotFoundException
+from lampyr.errors import InvalidParameterValueException, ResourceNotFoundException
 
 if TYPE_CHECKING:
     from lampyr.api.call import Call
@@ -30,11 +30,14 @@ if TYPE_CHECKING:
 
 async def publish_layer_version(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     key = _own(call, request["LayerName"], "lambda:PublishLayerVersion")
+    package = layer_source(request["Content"])
+    if package is None:
+        raise InvalidParameterValueException("Please provide a source for layer code.")
     version = await layers.publish(
         call.services.control,
         PublishLayer(
             key=key,
-            package=package(request["Content"]),
+            package=package,
             description=request.get("Description", ""),
             license_info=request.get("LicenseInfo"),
             runtimes=tuple(request.get("CompatibleRuntimes") or ()),
