@@ -52,12 +52,14 @@ SECOND: Final = {
     "python/both.py": "NAME = 'of the second'",
 }
 
+PROGRAMS: Final = ("bin/tool", "bootstrap", "extensions/spy", "wrapper")
+
 
 @contextmanager
 def layer(client: Any, files: dict[str, str], **given: Any) -> Iterator[str]:
     """The ARN of a layer's only version."""
     name = unique_name("layer")
-    content = {"ZipFile": zipped(files, executable=("bin/tool", "bootstrap", "extensions/spy"))}
+    content = {"ZipFile": zipped(files, executable=PROGRAMS)}
     version = client.publish_layer_version(LayerName=name, Content=content, **given)
     try:
         yield version["LayerVersionArn"]
@@ -157,6 +159,34 @@ def test_node_finds_modules_of_layers(lambda_client: Any, need: Any) -> None:
         given = {"Runtime": "nodejs22.x", "Layers": [arn]}
         with function(lambda_client, code, **given) as name:
             assert value(lambda_client, name) == ["shared", "of 22"]
+
+
+@pytest.mark.documented(
+    "https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper"
+)
+def test_a_layers_wrapper_script_starts_the_runtime(lambda_client: Any) -> None:
+    files = {
+        "wrapper": '#!/bin/bash\nexport WRAPPED=yes\ninterpreter="$1"; shift\n'
+        'exec "$interpreter" -X importtime "$@" 2>/dev/null\n',
+        "data": "",
+    }
+    code = "import os, sys\ndef handler(event, context):\n"
+    code += "    return [os.environ['WRAPPED'], sys._xoptions]\n"
+    with layer(lambda_client, files) as arn:
+        variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"}
+        given = {"Layers": [arn], "Environment": {"Variables": variables}}
+        with function(lambda_client, code, **given) as name:
+            assert value(lambda_client, name) == ["yes", {"importtime": True}]
+            for path, status, said in (
+                ("/opt/none", 127, "/opt/none: does not exist"),
+                ("/opt/data", 126, "/opt/data: is not an executable"),
+            ):
+                variables["AWS_LAMBDA_EXEC_WRAPPER"] = path
+                change(lambda_client, name, Environment={"Variables": variables})
+                answer = invoke(lambda_client, name, LogType="Tail")
+                assert answer.payload["errorType"] == "Runtime.ExitError"
+                assert f"exit status {status}" in answer.payload["errorMessage"]
+                assert said in answer.log
 
 
 @pytest.mark.lampyr_only

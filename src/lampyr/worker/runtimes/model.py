@@ -12,6 +12,16 @@ TASK: Final = "/var/task"
 LANG: Final = "/var/lang"
 OPT: Final = "/opt"
 BOOTSTRAPS: Final = (f"{TASK}/bootstrap", f"{OPT}/bootstrap")
+_WRAPPER: Final = "AWS_LAMBDA_EXEC_WRAPPER"
+_WRAP: Final = """\
+if [ ! -f "$0" ]; then echo "$0: does not exist"; exit 127; fi
+if [ ! -x "$0" ]; then echo "$0: is not an executable"; exit 126; fi
+exec "$0" "$@"
+"""
+"""Starts the managed runtimes' wrapper, as theirs do: it gets the command, and may change it.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper
+"""
 _ELF: Final = b"\x7fELF"
 _ELF_MACHINES: Final = {62: "x86_64", 183: "aarch64"}
 
@@ -73,12 +83,18 @@ class Runtime:
         """`argv` for one function: its memory size, and where its `bootstrap` is.
 
         `task` and `layers` are directories on the host; a later layer wins. `configured` are the
-        function's own variables: what its NODE_OPTIONS switches on is not switched off. Reads the
-        first bytes of a `bootstrap`. Raises `InvalidEntrypointError`.
+        function's own variables: its wrapper script starts a managed runtime, and what its
+        NODE_OPTIONS switches on is not switched off. Reads the first bytes of a `bootstrap`. Raises
+        `InvalidEntrypointError`.
         """
+        if not self.managed:
+            return (_bootstrap(task, layers),)
+        own = configured or {}
+        argv = self.argv
         if self.name.startswith("nodejs"):
-            return _node_command(self.argv, memory_mb, (configured or {}).get("NODE_OPTIONS", ""))
-        return self.argv if self.managed else (_bootstrap(task, layers),)
+            argv = _node_command(argv, memory_mb, own.get("NODE_OPTIONS", ""))
+        wrapper = own.get(_WRAPPER)
+        return ("/bin/sh", "-c", _WRAP, wrapper, *argv) if wrapper else argv
 
     def not_executed(self, inside: str, number: int) -> InvalidEntrypointError:
         """Of a `bootstrap` that the kernel refused with an error of this number."""
