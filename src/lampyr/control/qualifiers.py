@@ -19,6 +19,7 @@ def without(function: Function, qualifier: str) -> Function:
     return replace(
         function,
         event_invoke=left(function.event_invoke, qualifier),
+        urls=left(function.urls, qualifier),
         provisioned=left(function.provisioned, qualifier),
         policies=left(function.policies, qualifier),
     )

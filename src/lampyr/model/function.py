@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from lampyr.model.alias import Alias
 from lampyr.model.concurrency import ProvisionedConfig
 from lampyr.model.event_invoke import EventInvokeConfig
+from lampyr.model.function_url import FunctionUrlConfig
 from lampyr.model.image import ImageConfig
 from lampyr.model.layer import LayerUse
 from lampyr.model.policy import Policy
@@ -114,6 +115,10 @@ class Function:
     tags: Mapping[str, str] = field(default_factory=dict)
     event_invoke: Mapping[str, EventInvokeConfig] = field(default_factory=dict)
     """By qualifier: `$LATEST`, a version's number or an alias."""
+    urls: Mapping[str, FunctionUrlConfig] = field(default_factory=dict)
+    """By qualifier: `$LATEST` or an alias."""
+    recursive_loop: str = "Terminate"
+    """Whether it goes on when it is found to call itself, by whatever way: `Allow`."""
     created: float
     """Seconds since the epoch."""
     reserved_concurrency: int | None = None

@@ -16,9 +16,11 @@ from lampyr.api.call import Call
 from lampyr.api.operations import (
     account,
     aliases,
+    behaviour,
     concurrency,
     event_invoke,
     event_source_mappings,
+    function_urls,
     functions,
     invoke,
     layers,
@@ -33,9 +35,11 @@ Handler = Callable[[Call, dict[str, Any]], Awaitable[Mapping[str, Any]]]
 MODULES: Final = (
     account,
     aliases,
+    behaviour,
     concurrency,
     event_invoke,
     event_source_mappings,
+    function_urls,
     functions,
     invoke,
     layers,
