@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from lampyr.arn import FunctionReference, is_alias, key_arn
-from lampyr.control import layers, rules, uploads
+from lampyr.control import code_signing, layers, rules, uploads
 from lampyr.control.account import check_code_storage
 from lampyr.control.image_rules import (
     check_complete,
@@ -38,6 +38,7 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
     rules.check_configuration(request.configuration, plane.limits, plane.reserved)
     check_complete(request.configuration, request.package_type)
     check_new_source(request.package, request.package_type)
+    code_signing.check_signable(request.package_type, request.signing_config)
     architecture = request.architecture or plane.architecture
     rules.check_architecture(architecture, plane.architecture)
     tags = rules.tagged({}, request.tags, plane.limits)
@@ -46,7 +47,9 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
     async with (
         uploads.kept(plane, request.key, request.package, "CreateFunction") as package,
         layers.taken(plane, request.key, request.configuration.layers) as with_layers,
+        code_signing.taken(plane, request.signing_config) as signing_config,
     ):
+        await code_signing.check_code(plane, request.key, signing_config)
         await check_code_storage(plane, request.key, package.size)
         now = plane.clock.now()
         latest = rules.new_version(
@@ -60,7 +63,9 @@ async def create(plane: ControlPlane, request: CreateFunction) -> FunctionVersio
         )
         check_unzipped(latest.unzipped_bytes, latest.layers, plane.limits)
         latest = replace(latest, state=State.PENDING, state_reason=CREATING)
-        function = Function(key=request.key, latest=latest, tags=tags, created=now)
+        function = Function(
+            key=request.key, latest=latest, tags=tags, created=now, signing_config=signing_config
+        )
         if request.publish:
             function = _published(plane, function, now)
         if not await plane.store.functions.create(function):
@@ -125,6 +130,7 @@ async def update_code(plane: ControlPlane, request: UpdateCode) -> FunctionVersi
     function = await _existing(plane, request.key)
     _check_update(function, request.revision_id)
     check_update_source(request.package, function.latest.package_type)
+    await code_signing.check_code(plane, request.key, function.signing_config)
     if request.dry_run:
         package = await uploads.checked(plane, request.key, request.package, _UPDATE)
         return replace(function.latest, code_sha256=package.sha256, code_bytes=package.size)
@@ -155,6 +161,8 @@ async def update_configuration(
     """`$LATEST` with the new configuration, InProgress."""
     rules.check_configuration(request.configuration, plane.limits, plane.reserved)
     before = await _existing(plane, request.key)
+    if request.configuration.layers:
+        await code_signing.check_code(plane, request.key, before.signing_config)
     async with layers.taken(plane, request.key, request.configuration.layers) as with_layers:
 
         def change(function: Function) -> Function:

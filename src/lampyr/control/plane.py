@@ -69,6 +69,8 @@ class ControlPlane:
         """Held while a package that comes from S3 is in memory."""
         self.concurrency_changes = asyncio.Lock()
         """Held from looking at what an account has left to taking it."""
+        self.signing_changes = asyncio.Lock()
+        """Held from looking for a code signing configuration to using it, or deleting it."""
         self.limits = limits
         self.architecture = architecture or host_architecture()
         self.reserved = reserved

@@ -65,6 +65,7 @@ class CreateFunction:
     package_type: str = "Zip"
     tenant_isolation_mode: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    signing_config: ResourceKey | None = None
     publish: bool = False
 
 

@@ -5,28 +5,38 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-tags.html
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from lampyr.arn import FunctionReference
 from lampyr.control import rules
 from lampyr.control.functions import change_function, find
 from lampyr.control.plane import ControlPlane
 from lampyr.errors import InvalidParameterValueException, ResourceNotFoundException
+from lampyr.model.code_signing import CodeSigningConfig
 from lampyr.model.function import Function, FunctionKey
 from lampyr.model.mapping import EventSourceMapping
 from lampyr.model.resource import ResourceKey
+from lampyr.store.base import Table
 
 Tags = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MappingReference:
-    """An event source mapping that a call means."""
+_WORDS: Final[Mapping[type, str]] = {
+    CodeSigningConfig: "Code signing config",
+    EventSourceMapping: "Event source mapping",
+}
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceReference:
+    """Another resource than a function, which a call means."""
+
+    kind: type[CodeSigningConfig] | type[EventSourceMapping]
     key: ResourceKey
     arn: str
 
 
-Taggable = FunctionReference | MappingReference
+Taggable = FunctionReference | ResourceReference
 
 
 async def tag(plane: ControlPlane, resource: Taggable, tags: Tags) -> None:
@@ -52,7 +62,7 @@ async def list_tags(plane: ControlPlane, resource: Taggable) -> Tags:
     _check(resource)
     if isinstance(resource, FunctionReference):
         return (await find(plane, resource)).tags
-    return (await _mapping(plane, resource)).tags
+    return (await _resource(plane, resource)).tags
 
 
 async def _change(plane: ControlPlane, resource: Taggable, change: Callable[[Tags], Tags]) -> None:
@@ -64,18 +74,21 @@ async def _change(plane: ControlPlane, resource: Taggable, change: Callable[[Tag
 
         await change_function(plane, key, changed)
         return
+    table: Table[Any] = plane.store.table(resource.kind)
     while True:
-        mapping = await _mapping(plane, resource)
-        new = replace(mapping, tags=change(mapping.tags))
-        if await plane.store.table(EventSourceMapping).replace(mapping, new):
+        item = await _resource(plane, resource)
+        if await table.replace(item, replace(item, tags=change(item.tags))):
             return
 
 
-async def _mapping(plane: ControlPlane, reference: MappingReference) -> EventSourceMapping:
-    mapping = await plane.store.table(EventSourceMapping).get(reference.key)
-    if mapping is None:
-        raise ResourceNotFoundException(f"Event source mapping not found: {reference.arn}")
-    return mapping
+async def _resource(
+    plane: ControlPlane, reference: ResourceReference
+) -> CodeSigningConfig | EventSourceMapping:
+    table: Table[Any] = plane.store.table(reference.kind)
+    item: CodeSigningConfig | EventSourceMapping | None = await table.get(reference.key)
+    if item is None:
+        raise ResourceNotFoundException(f"{_WORDS[reference.kind]} not found: {reference.arn}")
+    return item
 
 
 def _check(resource: Taggable) -> None:

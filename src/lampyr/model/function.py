@@ -119,6 +119,8 @@ class Function:
     """By qualifier: `$LATEST` or an alias."""
     recursive_loop: str = "Terminate"
     """Whether it goes on when it is found to call itself, by whatever way: `Allow`."""
+    signing_config: str | None = None
+    """Identifier of its code signing configuration."""
     created: float
     """Seconds since the epoch."""
     reserved_concurrency: int | None = None

@@ -6,6 +6,7 @@ A name is never changed or given again. A new kind is one more line.
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
 
+from lampyr.model.code_signing import CodeSigningConfig
 from lampyr.model.layer import Layer
 from lampyr.model.mapping import EventSourceMapping
 from lampyr.model.resource import Resource
@@ -13,6 +14,7 @@ from lampyr.store.base import Table
 from lampyr.store.index import Index
 
 KINDS: Final[Mapping[str, type[Any]]] = {
+    "code-signing-config": CodeSigningConfig,
     "event-source-mapping": EventSourceMapping,
     "layer": Layer,
 }

@@ -18,9 +18,9 @@ from lampyr.api.spec import service_model
 FOLDER: Final = Path(__file__).parent / "answers"
 FIXED: Final = {"partition": "aws", "region": "us-east-1"}
 _NAME: Final = re.compile(r"<([a-z_A-Z0-9-]+)(?::(\d+))?>|<a:len\((\d+)\)>")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000")
-_DATES: Final = frozenset({"date", "<date>"})
-_ANYTHING: Final = frozenset({"code-sha256"})
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.(\d{3}\+0000|\d{6}Z)")
+_DATES: Final = frozenset({"date", "datetime", "<date>"})
+_ANYTHING: Final = frozenset({"code-sha256", "lambda-url"})
 _PATTERNS: Final[Mapping[str, str]] = {
     # What may be tagged has become more, and so has the pattern that AWS quotes.
     "TaggableResource": (

@@ -30,7 +30,6 @@ UNSERVED: list[dict[str, Any]] = [
     {"KMSKeyArn": "arn:aws:kms:us-east-1:111111111111:key/a"},
     {"SnapStart": {"ApplyOn": "PublishedVersions"}},
     {"TracingConfig": {"Mode": "Active"}},
-    {"CodeSigningConfigArn": "arn"},
     {"DurableConfig": {"ExecutionTimeout": 10}},
     {"CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": {"Arn": "a"}}},
     {"Code": {"S3Bucket": "bucket", "S3Key": "key", "S3ObjectStorageMode": "REFERENCE"}},

@@ -15,7 +15,6 @@ from lampyr.model.image import ImageConfig
 _NOT_SERVED: Final[Mapping[str, str]] = {
     "AcceleratorConfig": "accelerators",
     "CapacityProviderConfig": "capacity providers",
-    "CodeSigningConfigArn": "code signing",
     "DurableConfig": "durable functions",
     "FileSystemConfigs": "file systems",
     "KMSKeyArn": "keys of the customer",

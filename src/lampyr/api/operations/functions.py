@@ -16,7 +16,7 @@ from lampyr.api.operations.configuration import (
     source,
 )
 from lampyr.arn import FunctionReference, function_reference, unqualified
-from lampyr.control import functions
+from lampyr.control import code_signing, functions
 from lampyr.control.requests import CreateFunction, UpdateCode, UpdateConfiguration
 from lampyr.model.function import FunctionVersion
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 async def create_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     refuse_unserved(request)
+    signing = request.get("CodeSigningConfigArn")
     tenancy = request.get("TenancyConfig") or {}
     version = await functions.create(
         call.services.control,
@@ -37,6 +38,7 @@ async def create_function(call: Call, request: dict[str, Any]) -> dict[str, Any]
             architecture=architecture(request),
             tenant_isolation_mode=tenancy.get("TenantIsolationMode"),
             tags=request.get("Tags") or {},
+            signing_config=signing and code_signing.key_of(call, signing),
             publish=request.get("Publish", False),
         ),
     )
