@@ -54,6 +54,7 @@ def _services(control: Control) -> Any:
             store=control.store,
             clock=control.clock,
             limits=control.plane.limits,
+            invoker=None,
             download_secret=b"secret",
         ),
     )
