@@ -190,6 +190,7 @@ def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker
         limits=ground.limits,
         new_id=lambda: uuid.uuid4().hex,
         door=door.entrance,
+        templates=ground.settings.templates == "on",
     )
     return Worker(parts, ground.tasks)
 

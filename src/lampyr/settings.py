@@ -27,6 +27,7 @@ CHOICES: Final[Mapping[str, frozenset[str]]] = {
     "sandbox": frozenset({"auto", "namespaces", "bubblewrap", "process"}),
     "egress": frozenset({"internet", "endpoint", "none"}),
     "neighbours": frozenset({"on", "off", "lazy"}),
+    "templates": frozenset({"on", "off"}),
 }
 BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "port": (0, 65_535),
@@ -94,6 +95,12 @@ class Settings:
         "internet",
         "What functions can reach beside Lampyr: the internet, Lampyr's endpoint alone, or nothing "
         "at all.",
+    )
+    templates: str = _setting(
+        "on",
+        "Whether functions are forked from a process that has loaded their runtime and the AWS SDK "
+        "already, where that changes nothing for them: cold starts are several times as fast. "
+        "'off' executes the runtime anew for each environment.",
     )
     idle_seconds: float = _setting(
         300.0, "An execution environment that waited this long for work is reclaimed."

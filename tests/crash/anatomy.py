@@ -39,6 +39,8 @@ class Anatomy:
     """The first process of each sandbox."""
     functions: tuple[int, ...]
     """What they run."""
+    templates: tuple[int, ...] = ()
+    """What functions are forked from."""
 
 
 def anatomy(server: LampyrServer) -> Anatomy:
@@ -53,9 +55,21 @@ def anatomy_of(top: int) -> Anatomy:
         for name in parts:
             if f"{name}." in text or f"{name}/" in text:
                 parts[name] = child
-    inits = tuple(children(parts["spawner"]))
+    spawned = children(parts["spawner"])
+    templates = tuple(pid for pid in spawned if "template" in command_line(pid) and not _in(pid))
+    inits = tuple(pid for pid in spawned if pid not in templates)
     functions = tuple(pid for init in inits for pid in children(init))
-    return Anatomy(top, parts["spawner"], parts["keeper"], inits, functions)
+    return Anatomy(top, parts["spawner"], parts["keeper"], inits, functions, templates)
+
+
+def _in(pid: int) -> bool:
+    """Whether it is in a PID namespace of its own: a sandbox's that was just forked."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    numbers = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+    return len(numbers.split()) > 2
 
 
 def children(pid: int) -> list[int]:

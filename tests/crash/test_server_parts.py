@@ -33,11 +33,12 @@ STARTS_SLOWLY = "import time\ntime.sleep(0.5)\ndef handler(event, context): retu
 PARTS: dict[str, Callable[[Anatomy], tuple[int, ...]]] = {
     "spawner": lambda now: (now.spawner,),
     "keeper": lambda now: (now.keeper,),
+    "template": lambda now: now.templates,
     "spawner and keeper": lambda now: (now.spawner, now.keeper),
     "first process of the sandbox": lambda now: now.inits,
     "function": lambda now: now.functions,
 }
-OF_A_SANDBOX = {name: PARTS[name] for name in PARTS if name != "keeper"}
+OF_A_SANDBOX = {name: PARTS[name] for name in PARTS if name not in {"keeper", "template"}}
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +217,7 @@ def test_kills_in_any_order_under_load(
         threading.Event().wait(0.05 + dice.random() * 0.3)
         now = anatomy(server)
         of_sandboxes = [(pid,) for pid in (*now.inits, *now.functions)]
-        rarely = [(now.spawner,), (now.keeper,), (now.spawner, now.keeper)]
+        rarely = [(now.spawner,), (now.keeper,), (now.spawner, now.keeper), now.templates]
         kill(*dice.choice(of_sandboxes * 2 + rarely))
     over.set()
     for caller in callers:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import Level, LogForm, parse_level, stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
+from lampyr.worker.runtimes.forks import may_fork, template_of
 from lampyr.worker.runtimes.model import OPT
 from lampyr.worker.sandbox.base import (
     ExecuteError,
@@ -33,6 +35,7 @@ from lampyr.worker.sandbox.base import (
     SandboxDriver,
     SandboxError,
     SandboxSpec,
+    TemplateSpec,
 )
 from lampyr.worker.variables import Launch, variables
 
@@ -70,6 +73,8 @@ class WorkerParts:
     """32 hexadecimal digits, never the same twice."""
     door: Callable[[], Callable[[], asyncio.Protocol]]
     """For one environment: what serves each connection that it makes to `AWS_ENDPOINT_URL`."""
+    templates: bool = True
+    """Whether environments may be forked from a template of their runtime."""
 
 
 class Worker:
@@ -78,6 +83,8 @@ class Worker:
         self._tasks = tasks
         self._running: dict[str, _Running] = {}
         self._runtimes: dict[str, Runtime] = {}
+        self._complete_runtimes: set[str] = set()
+        """Whose every module is compiled."""
 
     async def prepare(self, version: FunctionVersion) -> Reason | None:
         """Everything a start needs, made ahead; a reason when this host cannot run the version."""
@@ -167,6 +174,11 @@ class Worker:
             await asyncio.to_thread(self._parts.runtimes.prepare, name)
         except RuntimeMissingError as error:  # It works without, only slower.
             log.info("runtime is not fully compiled: %s", error)
+            return
+        self._complete_runtimes.add(name)
+        runtime = self._runtimes[name]
+        if self._parts.templates and runtime.template_argv:
+            self._parts.driver.expect(template_of(runtime))
 
     async def _code(self, version: FunctionVersion, runtime: Runtime) -> Path:
         sha256 = base64.b64decode(version.code_sha256).hex()
@@ -204,6 +216,7 @@ class Worker:
             initialization_type="provisioned-concurrency" if provisioned else "on-demand",
         )
         spec = SandboxSpec(
+            template=self._template(version, runtime, task_directory, layers=bool(layers)),
             environment_id=environment_id,
             argv=runtime.command(
                 memory_mb=version.memory_mb,
@@ -237,6 +250,19 @@ class Worker:
             within=within,
         )
         return await self._connect(environment, sandbox, credentials.access_key_id)
+
+    def _template(
+        self, version: FunctionVersion, runtime: Runtime, task: Path, *, layers: bool
+    ) -> TemplateSpec | None:
+        """What the function may be forked from, once all that it imports is compiled."""
+        if not self._parts.templates or runtime.name not in self._complete_runtimes:
+            return None
+        configured = version.environment or {}
+        if not may_fork(
+            runtime, configured, (entry.name for entry in os.scandir(task)), layers=layers
+        ):
+            return None
+        return template_of(runtime)
 
     async def _connect(
         self, environment: ExecutionEnvironment, sandbox: Sandbox, access_key_id: str

@@ -164,6 +164,7 @@ def _with_paths(runtime: Runtime) -> Runtime:
         name=runtime.name,
         version=runtime.version,
         argv=runtime.argv,
+        template_argv=runtime.template_argv,
         mounts=runtime.mounts,
         variables=MappingProxyType(variables),
     )

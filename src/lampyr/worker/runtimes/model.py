@@ -55,6 +55,8 @@ class Runtime:
     """False for the OS-only runtimes, which run what the function brings."""
     argv: tuple[str, ...]
     """Of the process, with the paths of the inside."""
+    template_argv: tuple[str, ...] = ()
+    """Of a process from which functions can be forked; empty where there is none."""
     mounts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Target inside → directory on the host, read-only.
 

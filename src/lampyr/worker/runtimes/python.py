@@ -67,6 +67,7 @@ class PythonRuntimes:
             version=interpreter.version,
             argv=(f"/var/lang/bin/python{short}", "-S", "/var/runtime/bootstrap.py"),
             mounts=MappingProxyType(mounts),
+            template_argv=(f"/var/lang/bin/python{short}", "-S", "/var/runtime/template.py"),
             variables=MappingProxyType({"PYTHONPATH": "/var/runtime"}),
         )
 

@@ -16,7 +16,24 @@ __all__ = [
     "SandboxDriver",
     "SandboxError",
     "SandboxSpec",
+    "TemplateSpec",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateSpec:
+    """A process from which a sandbox may be forked rather than executed.
+
+    It runs code that Lampyr trusts and nothing of a function. It says over the socket at
+    descriptor 3 that it is ready and forks when told so; `spawner/fork.py` is its side of that.
+    """
+
+    name: str
+    """Tells what is in it: two of the same name are interchangeable."""
+    argv: tuple[str, ...]
+    variables: Mapping[str, str]
+    mounts: Mapping[str, str]
+    """Those that every sandbox from it has; they are among the sandbox's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +56,8 @@ class SandboxSpec:
     memory_mb: int
     tmp_mb: int
     cwd: str = "/var/task"
+    template: TemplateSpec | None = None
+    """What it may be forked from. A driver that cannot, or has none ready, executes `argv`."""
     rlimits: Mapping[str, int] = field(default_factory=dict)
     """Further resource limits: name without `RLIMIT_` → value, as in `{"STACK": 8388608}`."""
 
@@ -101,6 +120,10 @@ class SandboxDriver(Protocol):
 
     async def open(self) -> None:
         """Start the helpers and remove what a dead predecessor left behind."""
+        ...
+
+    def expect(self, template: TemplateSpec) -> None:
+        """Sandboxes that may be forked from it will be started: make it, where that is possible."""
         ...
 
     async def start(self, spec: SandboxSpec) -> Sandbox:

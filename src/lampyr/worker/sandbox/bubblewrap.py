@@ -254,6 +254,7 @@ class BubblewrapDriver(IsolatedDriver):
             "waits": True,
         }
         config: dict[str, Any] = {
+            "as_root": os.geteuid() == 0,
             "root": "/",
             "empty": "",
             "records": None,

@@ -37,9 +37,12 @@ class Spawner:
         tasks: Tasks,
         on_exit: Callable[[str, int, bool], None],
         on_death: Callable[[], None],
+        on_template: Callable[[Mapping[str, Any]], None],
     ) -> None:
+        """`on_template` is told of each template that is ready or has ended."""
         self._tasks = tasks
         self._on_exit = on_exit
+        self._on_template = on_template
         self._on_death = on_death
         self._started: dict[str, asyncio.Future[tuple[int, int]]] = {}
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
@@ -92,10 +95,18 @@ class Spawner:
             raise SandboxDiedError("the spawner is gone")
         future = asyncio.get_running_loop().create_future()
         self._started[name] = future
+        self._tell(message, descriptors)
+        return await asyncio.shield(future)
+
+    def make_template(self, message: Mapping[str, Any]) -> None:
+        """What comes of it `on_template` is told; nothing comes when this process dies."""
+        if self._socket is not None:
+            self._tell(message, [])
+
+    def _tell(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         # Duplicates, as the caller may close its own before these are sent.
         self._unsent.append((json.dumps(message).encode(), [os.dup(fd) for fd in descriptors]))
         self._send()
-        return await asyncio.shield(future)
 
     def _send(self) -> None:
         """Hand over what is waiting, in order, as far as the socket takes it."""
@@ -139,6 +150,8 @@ class Spawner:
             if name in self._started:  # It could not be cloned.
                 self._started.pop(name).set_result((0, -1))
             self._on_exit(name, message["status"], message["out_of_memory"])
+        elif "template" in message:
+            self._on_template(message)
 
     def _gone(self, end: socket.socket) -> None:
         self._socket = None

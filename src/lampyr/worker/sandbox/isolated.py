@@ -14,7 +14,7 @@ from lampyr.limits import MIB, Limits
 from lampyr.tasks import Tasks
 from lampyr.worker.network.base import Network, NetworkError, NetworkSlot
 from lampyr.worker.sandbox import hierarchies, memory, packets, rootfs, wiring
-from lampyr.worker.sandbox.base import ExecuteError, Exit, SandboxError, SandboxSpec
+from lampyr.worker.sandbox.base import ExecuteError, Exit, SandboxError, SandboxSpec, TemplateSpec
 from lampyr.worker.sandbox.instance import Instance
 from lampyr.worker.sandbox.spawner.cgroups import Cgroups, quota_microseconds
 
@@ -57,6 +57,8 @@ class IsolatedSandbox:
         self.first_pid = 0
         self.pidfd = -1
         self.out_of_memory = False
+        self.preloaded_bytes = 0
+        """Of its template, and in its memory whether the function wants it or not."""
         self._frozen = False
         self._killed = False
         self._cgroups = cgroups
@@ -126,7 +128,10 @@ class IsolatedSandbox:
         return anonymous + shared
 
     def memory_peak_bytes(self) -> int:
-        return 0 if self.exited.done() else memory.peak(memory.descendants(self.first_pid))
+        if self.exited.done():
+            return 0
+        peak = memory.peak(memory.descendants(self.first_pid))
+        return max(0, peak - self.preloaded_bytes)
 
     def signal(self, number: int) -> None:
         """To the first process, which hands SIGTERM on, and whose death kills all."""
@@ -216,6 +221,9 @@ class IsolatedDriver:
     @property
     def _tmp_in_memory(self) -> bool:
         return True
+
+    def expect(self, template: TemplateSpec) -> None:
+        """A driver without templates executes every program."""
 
     async def start(self, spec: SandboxSpec) -> IsolatedSandbox:
         wiring.check(spec, rootfs.MOUNT_POINTS)
@@ -363,6 +371,8 @@ def _failure(data: bytes) -> SandboxError:
         return SandboxDiedError("the sandbox died before it could say why")
     told = json.loads(data)
     message = f"could not start a sandbox: {told['error']}"
+    if told.get("died"):
+        return SandboxDiedError(message)
     number = told.get("errno")
     return SandboxError(message) if number is None else ExecuteError(message, number)
 

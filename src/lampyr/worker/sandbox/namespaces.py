@@ -10,9 +10,11 @@ first process, beside others. The report socket closes when the function is exec
 """
 
 import asyncio
-import contextlib
+import json
 import logging
+import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +22,7 @@ from lampyr.clock import Clock
 from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.worker.network.base import Network
 from lampyr.worker.sandbox import packets, rootfs, wiring
-from lampyr.worker.sandbox.base import SandboxError
+from lampyr.worker.sandbox.base import SandboxError, TemplateSpec
 from lampyr.worker.sandbox.client import Spawner
 from lampyr.worker.sandbox.disks import Disk, Disks
 from lampyr.worker.sandbox.isolated import (
@@ -31,10 +33,13 @@ from lampyr.worker.sandbox.isolated import (
     listeners,
 )
 from lampyr.worker.sandbox.spawner.cgroups import describe
+from lampyr.worker.sandbox.templates import Templates
 
 log = logging.getLogger(__name__)
 
 _UID_BASE: Final = 0x7000_0000
+_REVIVE_SECONDS: Final = 0.1
+_REVIVE_SECONDS_MAX: Final = 5.0
 
 
 class NamespacesDriver(IsolatedDriver):
@@ -56,6 +61,7 @@ class NamespacesDriver(IsolatedDriver):
         super().__init__(network, run_dir, clock, uid_base=uid_base, limits=limits)
         self._endpoint_port = endpoint_port
         self._disks = Disks(self._instance.scratch, self._tasks)
+        self.templates = Templates(clock, self._tasks, self._make_template)
         self._config: dict[str, Any] = {}
         self._spawner: Spawner | None = None
         self._spawning = asyncio.Lock()
@@ -65,6 +71,9 @@ class NamespacesDriver(IsolatedDriver):
         """0 when there is none."""
         return self._spawner.pid if self._spawner is not None else 0
 
+    def expect(self, template: TemplateSpec) -> None:
+        self.templates.ready(template)
+
     @property
     def _tmp_in_memory(self) -> bool:
         return not self._disks.available
@@ -72,6 +81,7 @@ class NamespacesDriver(IsolatedDriver):
     async def _open_launcher(self, root: rootfs.RootFileSystem) -> None:
         instance = self._instance
         self._config = {
+            "as_root": os.geteuid() == 0,
             "root": str(root.path),
             "empty": str(instance.empty),
             "records": str(instance.records) if self._cgroups is None else None,
@@ -99,7 +109,9 @@ class NamespacesDriver(IsolatedDriver):
                 if self._spawner.alive:
                     return self._spawner
                 await self._bury_spawner(self._spawner)
-            spawner = Spawner(self._tasks, self._on_exit, self._on_spawner_death)
+            spawner = Spawner(
+                self._tasks, self._on_exit, self._on_spawner_death, self.templates.heard
+            )
             await spawner.open(self._config)
             self._spawner = spawner
             return spawner
@@ -107,11 +119,32 @@ class NamespacesDriver(IsolatedDriver):
     def _on_spawner_death(self) -> None:
         if not self._closed:
             log.error("the spawner died; every sandbox is stopped")
+            self.templates.lost()
             self._tasks.start(self._revive(), "new spawner")
 
     async def _revive(self) -> None:
-        with contextlib.suppress(SandboxError):  # Whoever starts a sandbox next is told.
-            await self._live_spawner()
+        delay = _REVIVE_SECONDS
+        while not self._closed:
+            try:
+                await self._live_spawner()
+            except SandboxError as error:  # It may have been killed as it came up.
+                log.warning("no spawner", extra={"reason": str(error), "again_in": delay})
+            else:
+                return
+            await self._clock.sleep(delay)
+            delay = min(delay * 2, _REVIVE_SECONDS_MAX)
+
+    async def _make_template(self, spec: TemplateSpec) -> None:
+        spawner = await self._live_spawner()
+        spawner.make_template(
+            {
+                "template": spec.name,
+                "argv": spec.argv,
+                "variables": wiring.pairs(spec.variables),
+                "mounts": wiring.pairs(spec.mounts),
+                "config": self._config,
+            }
+        )
 
     async def _bury_spawner(self, spawner: Spawner) -> None:
         """Kill and remove what it has left."""
@@ -144,6 +177,11 @@ class NamespacesDriver(IsolatedDriver):
         with report:
             with theirs:
                 message = self._message(sandbox, disk)
+                template = sandbox.spec.template
+                if template is not None and self.templates.ready(template):
+                    message = self._plan_for(template, message, report)
+                else:
+                    template = None
                 descriptors = [theirs.fileno(), pipes.output, pipes.telemetry]
                 if slot.namespace is not None:
                     descriptors.append(slot.namespace)
@@ -159,6 +197,16 @@ class NamespacesDriver(IsolatedDriver):
             elif sandbox.pidfd >= 0:
                 await self._network.attach(slot, sandbox.first_pid)
             await executed(report)
+        if template is not None:
+            sandbox.preloaded_bytes = self.templates.forked(template.name)
+
+    def _plan_for(
+        self, template: TemplateSpec, message: dict[str, Any], report: socket.socket
+    ) -> dict[str, Any]:
+        """Tell the fork itself what to do: no template is to know what is in a function."""
+        mounts = [pair for pair in message["mounts"] if pair[0] not in template.mounts]
+        report.send(json.dumps(message | {"mounts": mounts}).encode())
+        return {"fork": template.name, "id": message["id"]}
 
     def _message(self, sandbox: IsolatedSandbox, disk: Disk | None) -> dict[str, Any]:
         spec, slot = sandbox.spec, sandbox.slot

@@ -21,7 +21,13 @@ from typing import Final
 from lampyr.limits import DEFAULT_LIMITS, Limits
 from lampyr.tasks import Tasks
 from lampyr.worker.sandbox import memory, packets, rootfs, wiring
-from lampyr.worker.sandbox.base import ExecuteError, Exit, SandboxError, SandboxSpec
+from lampyr.worker.sandbox.base import (
+    ExecuteError,
+    Exit,
+    SandboxError,
+    SandboxSpec,
+    TemplateSpec,
+)
 from lampyr.worker.sandbox.instance import Instance, start_time
 from lampyr.worker.sandbox.layers import merged
 
@@ -159,6 +165,9 @@ class ProcessDriver:
     async def open(self) -> None:
         await asyncio.to_thread(self._instance.open)
         self._open = True
+
+    def expect(self, template: TemplateSpec) -> None:
+        """Nothing to make: every program is executed."""
 
     async def start(self, spec: SandboxSpec) -> ProcessSandbox:
         wiring.check(spec, rootfs.MOUNT_POINTS)

@@ -19,22 +19,39 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 def main() -> None:
     gc.disable()
+    search = load()
+    # What is there now is there to stay: collections need not go through it.
+    gc.freeze()
+    gc.enable()
+    run(search)
+
+
+def load() -> tuple[str, list[str], list[str]]:
+    """Import the runtime client; what `sys.path` is to be made of: see `_search_path`."""
     runtime = sys.path.pop(0)
     chosen = [path for path in os.environ.get("PYTHONPATH", "").split(":") if path]
     library = [path for path in sys.path if path not in chosen]
     sys.path[:] = [*library, runtime]
 
-    from awslambdaric import bootstrap, lambda_runtime_client  # type: ignore[import-untyped]
+    from awslambdaric import (  # type: ignore[import-untyped]
+        bootstrap,  # noqa: F401 - imported here, used in `run`
+        lambda_runtime_client,
+    )
 
     _make_builtins()
     _make_marshaller(lambda_runtime_client)
     # The function may bring another version of it; the runtime keeps its own.
     for name in [name for name in sys.modules if name.partition(".")[0] == "simplejson"]:
         del sys.modules[name]
+    return runtime, chosen, library
+
+
+def run(search: tuple[str, list[str], list[str]]) -> None:
+    """Serve the function that the environment tells of, to its end."""
+    from awslambdaric import bootstrap, lambda_runtime_client
+
+    runtime, chosen, library = search
     sys.path[:] = _search_path(runtime, chosen, library)
-    # What is there now is there to stay: collections need not go through it.
-    gc.freeze()
-    gc.enable()
     if chosen != [runtime]:
         _customize()
     if "AWS_LAMBDA_MAX_CONCURRENCY" in os.environ:

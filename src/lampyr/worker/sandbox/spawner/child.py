@@ -9,6 +9,7 @@ a user namespace of its own, in which user `INSIDE_UID` is the only one.
 # Without pathlib, which is a third of a bare interpreter.
 # ruff: noqa: PTH123
 
+import contextlib
 import fcntl
 import json
 import os
@@ -79,7 +80,7 @@ class Child:
         return not ended(self._inherited.spawner)
 
     def run(self) -> None:
-        """Never returns."""
+        """Returns in the function's process alone, and only where `_turn` does."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         if self._inherited.server is not None:
             os.close(self._inherited.server)
@@ -91,8 +92,8 @@ class Child:
             told: dict[str, object] = {"error": f"{self._step}: {error}"}
             if self._step == "execute" and isinstance(error, OSError):
                 told["errno"] = error.errno
-            self._report.send(json.dumps(told).encode())
-        finally:
+            with contextlib.suppress(OSError):
+                self._report.send(json.dumps(told).encode())
             os._exit(1)
 
     def _set_up(self) -> None:
@@ -101,7 +102,7 @@ class Child:
         self._join_cgroup()
         if not self._as_root:
             self._step = "user namespace"
-            map_ids(start.uid, start.gid)
+            self._map_first()
         self._step = "cgroup namespace"
         unshare(CLONE_NEWCGROUP)
         self._step = "network"
@@ -110,9 +111,15 @@ class Child:
         owner = (start.uid, start.gid) if self._as_root else (INSIDE_UID, INSIDE_GID)
         for fd in (start.output, start.telemetry):
             os.fchown(fd, *owner)  # So that /dev/stdout can be opened.
-        root.build(self._config, start, owner)
+        self._build_root(owner)
         socket.sethostname(start.hostname)
         self._confine()
+
+    def _map_first(self) -> None:
+        map_ids(self._start.uid, self._start.gid)
+
+    def _build_root(self, owner: tuple[int, int]) -> None:
+        root.build(self._config, self._start, owner)
 
     def _confine(self) -> None:
         """Give up for good what the sandbox is not to have."""
@@ -175,22 +182,32 @@ class Child:
         pid = os.fork()
         if pid == 0:
             self._step = "execute"
-            execute(self._start, self._start.output, self._start.telemetry)
+            self._turn()
+            return
         if pid != _FUNCTION_PID:
             raise OSError(f"the function is process {pid}, not {_FUNCTION_PID}")
         become_init(self._inherited.program, self._inherited.status)
 
+    def _turn(self) -> None:
+        """Turn into the function."""
+        execute(self._start)
 
-def execute(start: Start, output: int, telemetry: int) -> None:
-    """Turn into the function, with no other descriptor than 0, 1, 2 and the telemetry's."""
+
+def settle(start: Start) -> None:
+    """Be where a function is: in its directory, its standard descriptors and telemetry in place."""
     os.setsid()
     os.umask(0o022)
     os.chdir(start.cwd)
-    keep = [os.open("/dev/null", os.O_RDONLY), output, output, telemetry]
+    keep = [os.open("/dev/null", os.O_RDONLY), start.output, start.output, start.telemetry]
     # First out of the way of each other, then into place.
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in keep]
     for place, fd in enumerate(high):
         os.dup2(fd, place, inheritable=True)
+
+
+def execute(start: Start) -> None:
+    """Turn into the function, with no other descriptor than 0, 1, 2 and the telemetry's."""
+    settle(start)
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -206,12 +223,12 @@ def become_init(program: int, status: int) -> None:
     os.execve(program, ["init"], {})  # noqa: S606
 
 
-def map_ids(uid: int, gid: int) -> None:
+def map_ids(uid: int, gid: int, inside: tuple[int, int] = (INSIDE_UID, INSIDE_GID)) -> None:
     """In a new user namespace: make this user and group, of the parent's, the only ones."""
     for name, line in (
         ("setgroups", "deny"),
-        ("uid_map", f"{INSIDE_UID} {uid} 1"),
-        ("gid_map", f"{INSIDE_GID} {gid} 1"),
+        ("uid_map", f"{inside[0]} {uid} 1"),
+        ("gid_map", f"{inside[1]} {gid} 1"),
     ):
         fd = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
         os.write(fd, line.encode())

@@ -17,6 +17,7 @@ MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
 
 CLONE_PIDFD = 0x1000
+CLONE_PARENT = 0x8000
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
 CLONE_NEWUTS = 0x4000000
@@ -38,8 +39,8 @@ _LAST_CAP = 63
 
 MACHINE = os.uname().machine
 _NUMBERS = {
-    "x86_64": {"clone": 56, "pivot_root": 155, "capset": 126, "seccomp": 317},
-    "aarch64": {"clone": 220, "pivot_root": 41, "capset": 91, "seccomp": 277},
+    "x86_64": {"clone": 56, "close_range": 436, "pivot_root": 155, "capset": 126, "seccomp": 317},
+    "aarch64": {"clone": 220, "close_range": 436, "pivot_root": 41, "capset": 91, "seccomp": 277},
 }
 SUPPORTED = MACHINE in _NUMBERS
 
@@ -91,8 +92,15 @@ def unmount(target: str, flags: int = MNT_DETACH) -> None:
     _check(_libc.umount2(os.fsencode(target), flags), f"unmount {target}")
 
 
-def pivot_root(new_root: str) -> None:
-    """Make `new_root`, a mount point, the root of this mount namespace; the old one is gone."""
+def pivot_root(new_root: str, old_root: str | None = None) -> None:
+    """Make `new_root`, a mount point, the root of this mount namespace.
+
+    The old one is at `old_root` below it from then on, or gone.
+    """
+    if old_root is not None:
+        words = os.fsencode(new_root), os.fsencode(old_root)
+        _check(_libc.syscall(_number("pivot_root"), *words), "pivot_root")
+        return
     os.chdir(new_root)
     _check(_libc.syscall(_number("pivot_root"), b".", b"."), "pivot_root")
     unmount(".")
@@ -100,7 +108,10 @@ def pivot_root(new_root: str) -> None:
 
 
 def fork_into(namespaces: int) -> tuple[int, int]:
-    """Fork, the child in new namespaces: (0, -1) in the child, (pid, pidfd) in the parent."""
+    """Fork, the child in new namespaces: (0, -1) in the child, (pid, pidfd) in the parent.
+
+    With `CLONE_PARENT` the child is a sibling, which the parent of this process has to reap.
+    """
     pidfd = ctypes.c_int(-1)
     number = _number("clone")
     # These are what os.fork itself calls around the system call.
@@ -119,6 +130,16 @@ def fork_into(namespaces: int) -> tuple[int, int]:
     _python.PyOS_AfterFork_Parent()
     _check(pid, "clone")
     return pid, pidfd.value
+
+
+def close_from(first: int) -> None:
+    """Close every descriptor from this one on."""
+    last = 0xFFFFFFFF
+    result = _libc.syscall(
+        _number("close_range"), ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(0)
+    )
+    if result < 0:  # Before Linux 5.9.
+        os.closerange(first, 65536)
 
 
 def unshare(namespaces: int) -> None:

@@ -21,7 +21,7 @@ import signal
 import socket
 import sys
 
-from . import init, seccomp, wire
+from . import init, seccomp, templates, wire
 from .cgroups import described
 from .child import Child, Inherited
 from .linux import (
@@ -34,27 +34,11 @@ from .linux import (
     SUPPORTED,
     fork_into,
 )
-from .plan import Config, Start
+from .plan import Config, Start, Template
+from .running import Running
 
 _RETRY_MILLISECONDS = 5
 _STATUS_BYTES = 4
-
-
-class Running:
-    """A sandbox whose first process lives."""
-
-    def __init__(self, name: str, pid: int, status: int, oom: "int | None") -> None:
-        self.name = name
-        self.pid = pid
-        self.status = status
-        """Where `init` says how the function ended."""
-        self.oom = oom
-        self.out_of_memory = False
-
-    def close(self) -> None:
-        os.close(self.status)
-        if self.oom is not None:
-            os.close(self.oom)
 
 
 class Spawner:
@@ -70,6 +54,10 @@ class Spawner:
         self._watched: dict[int, Running] = {}
         self._emptied: list[tuple[Running, int]] = []
         """Ended, but the kernel still counts a process in their control group."""
+        self._early: dict[int, int] = {}
+        """Wait statuses of forks whose template has not told of them yet."""
+        self._templates: dict[str, templates.Kept] = {}
+        self._controls: dict[int, templates.Kept] = {}
         self._wakeup, wakeup = socket.socketpair()
         wakeup.setblocking(False)
         self._wakeup.setblocking(False)
@@ -95,6 +83,8 @@ class Spawner:
                         return
                 elif fd in self._watched:
                     self._out_of_memory(self._watched[fd])
+                elif fd in self._controls:
+                    self._hear(self._controls[fd])
             with contextlib.suppress(BlockingIOError):
                 self._wakeup.recv(4096)
             self._reap()
@@ -107,17 +97,13 @@ class Spawner:
             return False
         if not data:
             return False
-        start = Start(json.loads(data), descriptors)
-        try:
-            self._start(start)
-        except OSError as error:
-            report = socket.socket(fileno=os.dup(start.report))
-            with contextlib.suppress(OSError):
-                report.send(json.dumps({"error": f"clone: {error}"}).encode())
-            report.close()
-            self._send({"exited": start.id, "status": signal.SIGKILL, "out_of_memory": False})
-        finally:
-            start.close()
+        message = json.loads(data)
+        if "template" in message:
+            self._make_template(Template(message))
+        elif "fork" in message:
+            self._fork(message, descriptors)
+        else:
+            self._start(Start(message, descriptors))
         return True
 
     def _start(self, start: Start) -> None:
@@ -126,29 +112,120 @@ class Spawner:
             namespaces |= CLONE_NEWNET
         if not self._config.as_root:
             namespaces |= CLONE_NEWUSER
-        status, self._inherited.status = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        running, self._inherited.status = self._new(start.id)
+        self._inherited.oom = running.oom
+        try:
+            pid, pidfd = fork_into(namespaces)
+            if pid == 0:
+                Child(self._config, self._cgroups, start, self._inherited).run()
+            self._born(running, pid, pidfd)
+        except OSError as error:
+            with socket.socket(fileno=os.dup(start.report)) as report:
+                self._not_born(running, report, f"clone: {error}")
+        finally:
+            os.close(self._inherited.status)
+            start.close()
+
+    def _new(self, name: str) -> tuple[Running, int]:
+        """What is to be started, and the end that `init` writes to."""
+        status, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         oom = None
         if self._cgroups is not None and self._cgroups.version == 1 and self._cgroups.has_memory:
             oom = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._inherited.oom = oom
-        running = Running(start.id, -1, status, oom)
-        try:
-            pid, pidfd = fork_into(namespaces)
-        except OSError:
-            os.close(self._inherited.status)
-            running.close()
-            raise
-        if pid == 0:
-            Child(self._config, self._cgroups, start, self._inherited).run()
-        os.close(self._inherited.status)
+        return Running(name, status, oom), theirs
+
+    def _born(self, running: Running, pid: int, pidfd: int) -> None:
         running.pid = pid
         self._running[pid] = running
-        if oom is not None:
-            self._watched[oom] = running
-            self._poll.register(oom, select.POLLIN)
-        self._record(running)
-        self._send({"started": start.id, "pid": pid}, pidfd)
+        if running.oom is not None:
+            self._watched[running.oom] = running
+            self._poll.register(running.oom, select.POLLIN)
+        with contextlib.suppress(FileNotFoundError):  # It has ended and is reaped.
+            self._record(running)
+        self._send({"started": running.name, "pid": pid}, pidfd)
         os.close(pidfd)
+
+    def _not_born(
+        self, running: Running, report: socket.socket, error: str, *, died: bool = False
+    ) -> None:
+        """`died`: what should have started it, which is no reason not to try again."""
+        with contextlib.suppress(OSError):
+            report.send(json.dumps({"error": error, "died": died}).encode())
+        running.close()
+        self._emptied.append((running, signal.SIGKILL))
+
+    def _make_template(self, plan: Template) -> None:
+        try:
+            kept = templates.make(plan, self._config)
+        except OSError as error:
+            self._send({"template": plan.name, "ended": str(error)})
+            return
+        self._templates[plan.name] = self._controls[kept.control.fileno()] = kept
+        self._poll.register(kept.control, select.POLLIN)
+
+    def _fork(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
+        running, theirs = self._new(str(message["id"]))
+        report, output, telemetry, *network = descriptors
+        passed = [report, output, telemetry, theirs, *network]
+        if running.oom is not None:
+            passed.append(running.oom)
+        asked: dict[str, object] = {"network": bool(network), "oom": running.oom is not None}
+        try:
+            kept = self._templates.get(str(message["fork"]))
+            if kept is None:
+                raise ProcessLookupError(0, "the template is gone")
+            kept.ask(running, report, passed, asked)
+        except OSError as error:
+            with socket.socket(fileno=os.dup(report)) as told:
+                self._not_born(running, told, f"fork: {error}", died=True)
+        finally:
+            for fd in (*descriptors, theirs):
+                os.close(fd)
+
+    def _hear(self, kept: templates.Kept) -> None:
+        """What a template has said; once it is silent for good it is killed, and reaped later."""
+        heard = kept.hear()
+        if heard is None:
+            self._poll.unregister(kept.control)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(kept.pid, signal.SIGKILL)
+            return
+        self._heard(kept, *heard)
+
+    def _heard(
+        self, kept: templates.Kept, said: "dict[str, object]", descriptors: "list[int]"
+    ) -> None:
+        if not kept.ready:
+            kept.ready = True
+            self._send({"template": kept.name, "ready": said, "pid": kept.pid})
+            return
+        running, report = kept.asked.popleft()
+        with report:
+            if "error" in said:
+                self._not_born(running, report, str(said["error"]))
+                return
+        pid = int(str(said["pid"]))
+        self._born(running, pid, descriptors[0])
+        if pid in self._early:
+            self._ended(self._running.pop(pid), self._early.pop(pid))
+
+    def _template_ended(self, kept: templates.Kept, status: int) -> None:
+        del self._controls[kept.control.fileno()]
+        del self._templates[kept.name]
+        with contextlib.suppress(KeyError):
+            self._poll.unregister(kept.control)
+        while (heard := kept.hear()) is not None:
+            self._heard(kept, *heard)
+        kept.control.close()
+        if kept.asked:
+            known = {*self._running, *(other.pid for other in self._templates.values())}
+            templates.kill_unknown(known)
+        for running, report in kept.asked:
+            with report:
+                self._not_born(running, report, "fork: the template died", died=True)
+        if not any(other.asked for other in self._templates.values()):
+            self._early.clear()
+        self._send({"template": kept.name, "ended": f"wait status {status}"})
 
     def _out_of_memory(self, running: Running) -> None:
         """A process of the sandbox is being killed; version 1 spares the others, we do not.
@@ -173,6 +250,12 @@ class Spawner:
             running = self._running.pop(pid, None)
             if running is not None:
                 self._ended(running, status)
+                continue
+            kept = next((each for each in self._templates.values() if each.pid == pid), None)
+            if kept is not None:
+                self._template_ended(kept, status)
+            else:
+                self._early[pid] = status
 
     def _ended(self, running: Running, status: int) -> None:
         """Its first process was the last to be reaped: every process of the sandbox is gone."""
@@ -224,6 +307,11 @@ class Spawner:
 
     def _end(self) -> None:
         """The server is gone: nothing may stay."""
+        for kept in self._templates.values():
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(kept.pid, signal.SIGKILL)
+                os.waitpid(kept.pid, 0)
+        templates.kill_unknown(set(self._running))
         for pid in self._running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

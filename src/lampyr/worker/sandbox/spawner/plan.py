@@ -20,7 +20,8 @@ class Config:
         cgroups = message["cgroups"]
         self.cgroups = cgroups if isinstance(cgroups, dict) else None
         """As `cgroups.describe` put it."""
-        self.as_root = os.getuid() == 0
+        self.as_root = bool(message["as_root"])
+        """Whether Lampyr is root, really: not only in a user namespace of its own."""
 
 
 class Start:
@@ -57,6 +58,18 @@ class Start:
         for fd in (self.report, self.output, self.telemetry, self.network):
             if fd is not None:
                 os.close(fd)
+
+
+class Template:
+    """A process to be kept, from which sandboxes are forked."""
+
+    def __init__(self, message: "dict[str, object]") -> None:
+        self.name = str(message["template"])
+        self.argv = _strings(message["argv"])
+        self.variables = dict(_pairs(message["variables"]))
+        self.mounts = _pairs(message["mounts"])
+        self.config = message["config"]
+        """As the spawner has got it."""
 
 
 INSIDE_UID = 993

@@ -49,20 +49,43 @@ def bind_read_only(source: str, target: str) -> None:
 
 def build(config: Config, start: Start, owner: tuple[int, int]) -> None:
     """Mount everything and make it the root; `owner` is who `/tmp` belongs to."""
-    root = config.root
     mount(None, "/", None, MS_REC | MS_PRIVATE)
+    mount_shared(config, start.mounts)
+    mount_own(config, start, owner)
+    pivot_root(config.root)
+
+
+def build_on_shared(config: Config, start: Start, owner: tuple[int, int]) -> None:
+    """The same in a copy of a mount namespace where `mount_shared` was."""
+    if not config.as_root:
+        # What came from another user's mount namespace is locked; a mount of our own is not.
+        mount(config.root, config.root, None, MS_BIND | MS_REC)
+    for target, source in start.mounts:
+        bind_read_only(source, config.root + target)
+    mount_own(config, start, owner)
+    pivot_root(config.root)
+
+
+def mount_shared(config: Config, mounts: "list[tuple[str, str]]") -> None:
+    """What sandboxes may have in common, as nobody can write to it."""
+    root = config.root
     bind_read_only(root, root)
     for target, source in config.shared:
         bind_read_only(source, root + target)
     for target in config.masked:
         bind_read_only(config.empty, root + target)
-    for target, source in start.mounts:
+    for target, source in mounts:
         bind_read_only(source, root + target)
+    _mount_dev(root)
+
+
+def mount_own(config: Config, start: Start, owner: tuple[int, int]) -> None:
+    """What each sandbox has for itself."""
+    root = config.root
     _mount_layers(start.layers, f"{root}/opt")
     _mount_tmp(start, f"{root}/tmp", owner)  # noqa: S108  The sandbox's own.
     _mount_proc(f"{root}/proc", config.empty)
-    _mount_dev(root, start)
-    pivot_root(root)
+    _mount_shm(root, start)
 
 
 def _mount_layers(layers: list[str], target: str) -> None:
@@ -106,7 +129,7 @@ def _mount_proc(target: str, empty: str) -> None:
             bind_read_only(empty, f"{target}/{name}")
 
 
-def _mount_dev(root: str, start: Start) -> None:
+def _mount_dev(root: str) -> None:
     target = f"{root}/dev"
     mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=755")
     for name in _DEVICES:
@@ -115,8 +138,13 @@ def _mount_dev(root: str, start: Start) -> None:
     for name, destination in _LINKS:
         os.symlink(destination, f"{target}/{name}")
     os.mkdir(f"{target}/shm")
+    mount(None, target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC)
+
+
+def _mount_shm(root: str, start: Start) -> None:
+    target = f"{root}/dev/shm"  # noqa: S108  The sandbox's own.
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    mount("tmpfs", f"{target}/shm", "tmpfs", flags, f"size={start.shm_bytes},mode=1777")
+    mount("tmpfs", target, "tmpfs", flags, f"size={start.shm_bytes},mode=1777")
     for path, content in start.files:
         # The mount keeps the file when its name is gone.
         source = f"{target}/file"
@@ -125,4 +153,3 @@ def _mount_dev(root: str, start: Start) -> None:
         os.close(fd)
         bind_read_only(source, root + path)
         os.unlink(source)
-    mount(None, target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC)

@@ -1,0 +1,99 @@
+"""A template of this Python: loads what no function changes, and is forked for each that starts.
+
+What a fork finds differs from a plain start in nothing that a function is promised: `sys.path`,
+`__main__`, the environment and the random numbers are its own. More modules are in `sys.modules`;
+a function whose own modules have such a name is not started from here.
+
+Works on Python 3.10 to 3.14.
+"""  # noqa: INP001 - copied to /var/runtime, a module of no package
+
+# ruff: noqa: PLC0415 - what is imported, and when, is what this module is about
+
+import gc
+import os
+import sys
+from typing import Any
+
+import lampyr_runtime  # type: ignore[import-not-found]
+
+SERVICES = ("s3", "dynamodb", "sqs", "sns", "lambda", "events", "ssm", "secretsmanager", "sts")
+"""Whose models are in memory; those of others are read when they are asked for."""
+_SOURCES = "/mnt"
+
+
+def main() -> None:
+    gc.disable()
+    search = lampyr_runtime.load()
+    bare = _resident()
+    _load_sdk()
+    _serve({"bare_bytes": bare, "bytes": _resident()})
+    # From here on this is the process of a function.
+    gc.enable()
+    _refresh()
+    lampyr_runtime.run(search)
+
+
+def _serve(about: dict[str, object]) -> None:
+    """Return in a fork."""
+    sys.path.append(_SOURCES)
+    from spawner import fork  # type: ignore[import-not-found]
+
+    sys.path.remove(_SOURCES)
+    sys.path_importer_cache.pop(_SOURCES, None)
+    gc.collect()
+    gc.freeze()
+    fork.serve(about)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "spawner"]:
+        del sys.modules[name]
+
+
+def _load_sdk() -> None:
+    """Import all that a first client imports, and read what it would read."""
+    import boto3
+    import botocore.session
+
+    nobody = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+    session = boto3.Session(**nobody)
+    for service in SERVICES:
+        session.client(service)
+    loader: Any = session._session.get_component("data_loader")
+    known = {key: value for key, value in loader._cache.items() if "resources-1" not in key}
+    module: Any = botocore.session
+    create_loader = module.create_loader
+
+    def create(search_path_string: str | None = None) -> object:
+        """Where nobody has added models of their own, a loader begins with what is known."""
+        made = create_loader(search_path_string)
+        if search_path_string is None:
+            made._cache.update(known)
+        return made
+
+    module.create_loader = create
+
+
+def _refresh() -> None:
+    """What was read from the environment or the clock when modules were imported."""
+    import logging
+    import time
+
+    from awslambdaric import bootstrap  # type: ignore[import-untyped]
+
+    environ = os.environ
+    form = bootstrap.LogFormat.from_str(environ.get("AWS_LAMBDA_LOG_FORMAT"))
+    level = bootstrap._get_log_level_from_env_var(environ.get("AWS_LAMBDA_LOG_LEVEL"))
+    bootstrap._AWS_LAMBDA_LOG_FORMAT, bootstrap._AWS_LAMBDA_LOG_LEVEL = form, level
+    in_nanoseconds = isinstance(logging._startTime, int)  # type: ignore[attr-defined]
+    logging._startTime = time.time_ns() if in_nanoseconds else time.time()  # type: ignore[attr-defined]
+    # OpenSSL tells a fork by the number of its process, which may be any.
+    if "_ssl" in sys.modules:
+        sys.modules["_ssl"].RAND_add(os.urandom(32), 32.0)
+    script = os.path.join(os.path.dirname(__file__), "bootstrap.py")  # noqa: PTH118, PTH120
+    sys.argv[:] = [script]
+    sys.modules["__main__"].__file__ = script
+
+
+def _resident() -> int:
+    """Bytes of memory, at the most so far."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,134 @@
+"""Inside a template: from a process that has loaded a runtime to a function in its sandbox.
+
+A template is a runtime's interpreter that has imported all that no function changes, in a mount
+namespace where the paths are those of a sandbox. It never runs a function's code and never reads
+what a start is about: its copy does, after the fork, so that nothing of one function is in the
+memory of the next.
+
+    spawner ──descriptors──▶ template ──clone, as a child of the spawner──▶ process 1 of a sandbox
+       ▲                        │                                               │ fork
+       └──number and pidfd──────┘                                               ▼
+                                                             the function: `serve` returns there
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+
+from . import init, root, seccomp, wire
+from .cgroups import Cgroups, described
+from .child import Child, Inherited, map_ids, settle
+from .linux import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    CLONE_PARENT,
+    close_from,
+    die_with_parent,
+    fork_into,
+    set_dumpable,
+    unmount,
+)
+from .plan import Config, Start
+
+CONTROL_FD = 3
+"""A template's end of the socket to the spawner. Its working directory is the host's root."""
+SOURCES = "/mnt"
+"""Where a template finds this package."""
+_FIRST_FREE_FD = 4
+
+
+class Forked(Child):
+    """A child of a template, in a copy of its mount namespace."""
+
+    def _map_first(self) -> None:
+        map_ids(0, 0)  # As the template's user namespace numbers it.
+
+    def _build_root(self, owner: tuple[int, int]) -> None:
+        root.build_on_shared(self._config, self._start, owner)
+
+    def _turn(self) -> None:
+        settle(self._start)
+        close_from(_FIRST_FREE_FD)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        # Where the host lacks the locale that LANG names, Python chooses another and says so here.
+        locale = os.environ.get("LC_CTYPE")
+        os.environ.clear()
+        os.environ.update(self._start.variables)
+        if locale is not None:
+            os.environ["LC_CTYPE"] = locale
+        # As after an execve: else the function could not open what is its own below /proc.
+        set_dumpable(True)
+
+
+def serve(about: "dict[str, object]") -> None:
+    """Fork whenever the spawner says so; return in the function's process, ready to run it.
+
+    `about` is told to the server when this template is ready.
+    """
+    control = socket.socket(fileno=CONTROL_FD)
+    control.set_inheritable(False)
+    config = Config(json.loads(wire.receive(control)[0]))
+    unmount(SOURCES if config.as_root else f"{SOURCES}/spawner")
+    spawner = os.pidfd_open(os.getppid())
+    die_with_parent(signal.SIGKILL)
+    inherited = Inherited(spawner, init.descriptor(), seccomp.build())
+    inherited.server = CONTROL_FD
+    cgroups = described(config.cgroups)
+    control.send(json.dumps(about).encode())
+    while True:
+        data, descriptors = wire.receive(control)
+        if not data:
+            os._exit(0)
+        try:
+            pid, pidfd = fork_into(_namespaces(config, json.loads(data)) | CLONE_PARENT)
+        except OSError as error:
+            control.send(json.dumps({"error": f"clone: {error}"}).encode())
+        else:
+            if pid == 0:
+                control.detach()
+                _become_function(config, cgroups, inherited, json.loads(data), descriptors)
+                return
+            socket.send_fds(control, [b'{"pid": %d}' % pid], [pidfd])
+            os.close(pidfd)
+        for fd in descriptors:
+            os.close(fd)
+
+
+def _namespaces(config: Config, message: "dict[str, object]") -> int:
+    found = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
+    if not message["network"]:
+        found |= CLONE_NEWNET
+    if not config.as_root:
+        found |= CLONE_NEWUSER
+    return found
+
+
+def _become_function(
+    config: Config,
+    cgroups: "Cgroups | None",
+    inherited: Inherited,
+    message: "dict[str, object]",
+    descriptors: "list[int]",
+) -> None:
+    try:
+        # A clone's working directory is taken over into its mount namespace; no descriptor is.
+        os.chroot(".")
+        given = list(descriptors)
+        report, output, telemetry, inherited.status = given[:4]
+        rest = given[4:]
+        inherited.oom = rest.pop() if message["oom"] else None
+        with socket.socket(fileno=os.dup(report)) as server:
+            plan, _ = wire.receive(server)
+        start = Start(json.loads(plan), [report, output, telemetry, *rest])
+        child = Forked(config, cgroups, start, inherited)
+    except BaseException as error:  # noqa: BLE001  A fork of a template must end here.
+        with contextlib.suppress(OSError), socket.socket(fileno=descriptors[0]) as server:
+            server.send(json.dumps({"error": f"fork: {error}"}).encode())
+        os._exit(1)
+    child.run()

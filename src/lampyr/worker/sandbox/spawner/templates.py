@@ -1,0 +1,142 @@
+"""The spawner's side of templates: it makes them, has them fork, and buries what they leave.
+
+A template forks children of the spawner's, so its sandboxes outlive it. Between the fork and the
+template's word of it nobody else knows the new process: when a template dies there, the spawner
+finds it among its own children.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+from collections import deque
+
+from . import fork, root, wire
+from .child import map_ids
+from .linux import (
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    MS_BIND,
+    MS_PRIVATE,
+    MS_REC,
+    die_with_parent,
+    fork_into,
+    mount,
+    pivot_root,
+)
+from .plan import Config, Template
+from .running import Running
+
+
+class Kept:
+    """A template's process."""
+
+    def __init__(self, name: str, pid: int, control: socket.socket) -> None:
+        self.name = name
+        self.pid = pid
+        self.control = control
+        self.ready = False
+        self.asked: deque[tuple[Running, socket.socket]] = deque()
+        """Forks that it has not answered for, in order, with where to complain about them."""
+
+    def ask(
+        self, running: Running, report: int, descriptors: "list[int]", message: "dict[str, object]"
+    ) -> None:
+        """Have it fork; raise `OSError` when it cannot be asked."""
+        told = socket.socket(fileno=os.dup(report))
+        try:
+            socket.send_fds(self.control, [json.dumps(message).encode()], descriptors)
+        except OSError:
+            told.close()
+            raise
+        self.asked.append((running, told))
+
+    def hear(self) -> "tuple[dict[str, object], list[int]] | None":
+        """The next thing it said; None when there is nothing."""
+        try:
+            data, descriptors = wire.receive(self.control)
+        except OSError:
+            return None
+        return (json.loads(data), descriptors) if data else None
+
+
+def make(plan: Template, config: Config) -> Kept:
+    """A new template; it says so itself when it is ready."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    namespaces = CLONE_NEWNS if config.as_root else CLONE_NEWNS | CLONE_NEWUSER
+    with theirs:
+        uid, gid = os.getuid(), os.getgid()
+        pid, pidfd = fork_into(namespaces)
+        if pid == 0:
+            try:
+                if not config.as_root:
+                    map_ids(uid, gid, inside=(0, 0))
+                _become(plan, config, theirs)
+            finally:
+                os._exit(1)
+        os.close(pidfd)
+    ours.send(json.dumps(plan.config).encode())
+    return Kept(plan.name, pid, ours)
+
+
+def _become(plan: Template, config: Config, control: socket.socket) -> None:
+    """From a clone of the spawner to a template: never returns."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    root.mount_shared(config, plan.mounts)
+    null = os.open("/dev/null", os.O_RDWR)
+    _enter(config)
+    # First out of the way of each other, then into place; errors go where the spawner's go.
+    places = {0: null, 1: null, fork.CONTROL_FD: control.fileno()}
+    high = {place: _dup_high(fd) for place, fd in places.items()}
+    for place, fd in high.items():
+        os.dup2(fd, place, inheritable=True)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    die_with_parent(signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.execve(plan.argv[0], plan.argv, plan.variables)  # noqa: S606
+
+
+def _enter(config: Config) -> None:
+    """Have what is shared for a root, and the host's for a working directory."""
+    own = config.root
+    if not config.as_root:
+        # The root must be that of the mount namespace: else its user may make no user namespace.
+        own = config.empty
+        mount(config.root, own, None, MS_BIND | MS_REC)
+    sources = f"{own}{fork.SOURCES}"
+    mount("tmpfs", sources, "tmpfs", 0, "size=64k,mode=755")
+    os.mkdir(f"{sources}/spawner")  # noqa: PTH102
+    mount(os.path.dirname(__file__), f"{sources}/spawner", None, MS_BIND)  # noqa: PTH120
+    if config.as_root:
+        os.chdir("/")
+        os.chroot(own)
+    else:
+        os.mkdir(f"{sources}/host")  # noqa: PTH102
+        pivot_root(own, f"{sources}/host")
+        os.chdir(f"{fork.SOURCES}/host")
+
+
+def _dup_high(fd: int) -> int:
+    import fcntl  # noqa: PLC0415
+
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+
+
+def kill_unknown(known: "set[int]") -> None:
+    """End children of this process that nobody has told of, and wait for them."""
+    with contextlib.suppress(OSError):
+        path = f"/proc/self/task/{os.getpid()}/children"
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            children = os.read(fd, 1 << 20).split()
+        finally:
+            os.close(fd)
+        for pid in map(int, children):
+            if pid not in known:
+                with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)

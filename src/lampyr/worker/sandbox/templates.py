@@ -1,0 +1,109 @@
+"""Which templates a driver keeps: made when first wanted, made again when they die.
+
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum, auto
+from typing import Any, Final
+
+from lampyr.clock import Clock
+from lampyr.tasks import Tasks
+from lampyr.worker.sandbox.base import SandboxError, TemplateSpec
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_SECONDS: Final = 0.5
+DELAY_SECONDS_MAX: Final = 30.0
+
+
+class _State(StrEnum):
+    MAKING = auto()
+    READY = auto()
+    RESTING = auto()
+    """It died, and will be made again in a while."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Template:
+    spec: TemplateSpec
+    state: _State = _State.MAKING
+    failures: int = 0
+    """Deaths since a sandbox was last forked from it."""
+    pid: int = 0
+    preloaded_bytes: int = 0
+
+
+class Templates:
+    """`make` asks for one; what comes of it is told to `heard`."""
+
+    def __init__(
+        self, clock: Clock, tasks: Tasks, make: Callable[[TemplateSpec], Awaitable[None]]
+    ) -> None:
+        self._clock = clock
+        self._tasks = tasks
+        self._make = make
+        self._known: dict[str, _Template] = {}
+
+    def pids(self) -> dict[str, int]:
+        """Of those that are ready."""
+        return {
+            name: template.pid
+            for name, template in self._known.items()
+            if template.state is _State.READY
+        }
+
+    def ready(self, spec: TemplateSpec) -> bool:
+        """Whether a sandbox can be forked from it now; if not, it is on its way."""
+        template = self._known.get(spec.name)
+        if template is None:
+            template = self._known[spec.name] = _Template(spec=spec)
+            self._tasks.start(self._again(template, 0.0), "template")
+            return False
+        return template.state is _State.READY
+
+    def forked(self, name: str) -> int:
+        """A sandbox runs that was forked from it: whatever it died of before is over.
+
+        Returns the bytes that it has loaded ahead, beyond what each function needs.
+        """
+        template = self._known[name]
+        template.failures = 0
+        return template.preloaded_bytes
+
+    def heard(self, message: Mapping[str, Any]) -> None:
+        """From the spawner: one is ready, or has ended."""
+        template = self._known.get(message["template"])
+        if template is None or template.state is _State.RESTING:
+            return
+        if "ready" in message:
+            about = message["ready"]
+            template.state, template.pid = _State.READY, message["pid"]
+            template.preloaded_bytes = about["bytes"] - about["bare_bytes"]
+            return
+        log.warning("a template ended", extra={"template": template.spec.name, "how": message})
+        self._died(template)
+
+    def lost(self) -> None:
+        """The spawner died, and all of them with it."""
+        for template in self._known.values():
+            if template.state is not _State.RESTING:
+                self._died(template)
+
+    def _died(self, template: _Template) -> None:
+        template.state = _State.RESTING
+        delay = 0.0
+        if template.failures:
+            delay = min(FIRST_DELAY_SECONDS * 2 ** (template.failures - 1), DELAY_SECONDS_MAX)
+        template.failures += 1
+        self._tasks.start(self._again(template, delay), "template")
+
+    async def _again(self, template: _Template, delay: float) -> None:
+        await self._clock.sleep(delay)
+        template.state = _State.MAKING
+        try:
+            await self._make(template.spec)
+        except SandboxError:  # There is no spawner, and the log says so.
+            self._died(template)

@@ -1,0 +1,85 @@
+"""A function that is forked from its runtime's template finds what one that is started finds."""
+
+import time
+from typing import Any, Final
+
+import pytest
+
+from tests.conformance.deployed import function, value, zipped
+
+pytestmark = pytest.mark.lampyr_only
+
+FORKED_SECONDS: Final = 60.0
+PLAIN: Final = {"PYTHONNODEBUGRANGES": "1"}
+"""Any variable that the interpreter itself reads."""
+LOOK: Final = """
+import sys
+FORKED = "boto3" in sys.modules
+import gc, logging, os, resource, signal, threading
+def file(path):
+    with open(path) as opened:
+        return opened.read()
+def status(*names):
+    lines = (line.split(":") for line in file("/proc/self/status").splitlines())
+    return {name: value.strip() for name, value in lines if name in names}
+def mounts():
+    fields = (line.split() for line in file("/proc/self/mounts").splitlines())
+    return sorted((f[1], f[2], "ro" in f[3].split(",")) for f in fields)
+def handler(event, context):
+    own = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+           "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+           "PYTHONNODEBUGRANGES", "_X_AMZN_TRACE_ID")
+    main = sys.modules["__main__"]
+    return [FORKED, {
+        "environ": {name: value for name, value in os.environ.items() if name not in own},
+        "path": sys.path, "argv": sys.argv, "executable": sys.executable, "prefix": sys.prefix,
+        "flags": str(sys.flags), "main": [main.__name__, main.__file__], "file": __file__,
+        "own modules": [name for name in sys.modules if name.startswith(("spawner", "lampyr"))
+                        and name != "lampyr_template"],
+        "stdio": [sys.stdout.encoding, sys.stderr.encoding, sys.stdin.read()],
+        "cwd": os.getcwd(), "umask": os.umask(0o022), "ids": os.getresuid() + os.getresgid(),
+        "pids": [os.getpid(), os.getppid(), os.getsid(0), os.getpgid(0)],
+        "descriptors": sorted(os.listdir("/proc/self/fd"))[:4], "groups": os.getgroups(),
+        "status": status("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp",
+                         "SigBlk", "SigIgn", "SigCgt", "Threads", "NSpid"),
+        "limits": file("/proc/self/limits"), "mounts": mounts(), "hosts": file("/etc/hosts"),
+        "score": file("/proc/self/oom_score_adj"), "cgroup": file("/proc/self/cgroup"),
+        "gc": [gc.isenabled(), gc.get_threshold()], "level": logging.getLogger().level,
+        "handlers": [type(h.formatter).__name__ for h in logging.getLogger().handlers],
+        "main thread": threading.current_thread() is threading.main_thread(),
+        "processes": sorted(name for name in os.listdir("/proc") if name.isdigit()),
+        "mapped": os.path.basename(os.readlink("/proc/self/exe")),
+        "slow": logging.LogRecord("", 0, "", 0, "", (), None).relativeCreated < 60_000,
+    }]
+"""
+
+
+def forked(client: Any, code: str | bytes, **configuration: Any) -> Any:
+    """What a function answers that was forked: the first may come before the template is ready."""
+    end = time.monotonic() + FORKED_SECONDS
+    while time.monotonic() < end:
+        with function(client, code, **configuration) as name:
+            was_forked, answer = value(client, name)
+            if was_forked:
+                return answer
+        time.sleep(0.1)
+    raise AssertionError("no start was a fork")
+
+
+@pytest.mark.parametrize("logging", [{"LogFormat": "Text"}, {"LogFormat": "JSON"}])
+def test_a_fork_sees_what_a_plain_start_sees(lambda_client: Any, logging: Any) -> None:
+    answer = forked(lambda_client, LOOK, LoggingConfig=logging)
+    with function(
+        lambda_client, LOOK, LoggingConfig=logging, Environment={"Variables": PLAIN}
+    ) as name:
+        was_forked, expected = value(lambda_client, name)
+    assert not was_forked
+    assert answer == expected
+    assert answer["pids"][0] == 2
+    assert answer["status"]["CapBnd"] == "0000000000000000"
+
+
+def test_what_a_function_brings_itself_is_what_it_imports(lambda_client: Any) -> None:
+    own = {"app.py": "import queue\nFORKED = False\ndef handler(event, context): return queue.OWN"}
+    with function(lambda_client, zipped({**own, "queue.py": "OWN = 1"})) as name:
+        assert value(lambda_client, name) == 1

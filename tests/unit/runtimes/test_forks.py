@@ -1,0 +1,48 @@
+"""Which functions may be forked from a template of their runtime."""
+
+from dataclasses import replace
+
+import pytest
+
+from lampyr.worker.runtimes.forks import may_fork, template_of
+from lampyr.worker.runtimes.model import Runtime
+
+PYTHON = Runtime(
+    name="python3.12",
+    version="3.12.1",
+    argv=("/var/lang/bin/python3.12",),
+    template_argv=("/var/lang/bin/python3.12", "template.py"),
+    variables={"PYTHONPATH": "/var/runtime"},
+)
+
+
+@pytest.mark.parametrize(
+    ("configured", "modules"),
+    [({}, ["app.py"]), ({"TABLE": "x", "AWS_DATA_PATH": "/opt"}, ["app.py", "numpy", "lib.so"])],
+)
+def test_an_ordinary_function_may(configured: dict[str, str], modules: list[str]) -> None:
+    assert may_fork(PYTHON, configured, modules, layers=False)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["PYTHONPATH", "PYTHONHASHSEED", "LD_PRELOAD", "LC_ALL", "LANG", "AWS_LAMBDA_EXEC_WRAPPER"],
+)
+def test_none_whose_interpreter_starts_in_another_way(name: str) -> None:
+    assert not may_fork(PYTHON, {name: "x"}, ["app.py"], layers=False)
+
+
+@pytest.mark.parametrize("module", ["boto3", "urllib3", "queue.py", "six.cpython-312.so", "json"])
+def test_none_that_brings_what_is_imported_already(module: str) -> None:
+    assert not may_fork(PYTHON, {}, ["app.py", module], layers=False)
+
+
+def test_none_with_layers_and_none_of_a_runtime_without_template() -> None:
+    assert not may_fork(PYTHON, {}, ["app.py"], layers=True)
+    assert not may_fork(replace(PYTHON, template_argv=()), {}, ["app.py"], layers=False)
+
+
+def test_a_template_is_told_what_its_functions_are_told_by_default() -> None:
+    spec = template_of(PYTHON)
+    assert spec.variables["AWS_EXECUTION_ENV"] == "AWS_Lambda_python3.12"
+    assert spec.variables["PYTHONPATH"] == "/var/runtime"
