@@ -36,6 +36,9 @@ from lampyr.limits import DEFAULT_LIMITS, Limits
 from lampyr.neighbours.here import Neighbours, NeighbourSettings, open_neighbours
 from lampyr.neighbours.rules import Mode
 from lampyr.observe.logs import FileLogStore
+from lampyr.observe.metrics import Counters
+from lampyr.queue.dispatcher import AsyncQueue
+from lampyr.queue.parts import QueueParts
 from lampyr.settings import Settings
 from lampyr.store.base import Store, StoreError
 from lampyr.store.postgresql import SCHEMES, PostgresqlStore, open_postgresql
@@ -165,10 +168,15 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         )
         await _let_neighbours_in(ground, services, url, stack)
         tasks.start(supervise(door.sweep, "front door"), "front door")
-        stack.push_async_callback(door.close, STOP_GRACE_SECONDS)
+        stack.push_async_callback(_end, door, services.queue)
         await door.open(api, listener)
         tasks.start(store.warm_up(), "store warm-up")
         yield url
+
+
+async def _end(door: FrontDoor, queue: AsyncQueue) -> None:
+    """Take nothing more; what runs may end in peace."""
+    await asyncio.gather(door.close(STOP_GRACE_SECONDS), queue.close(STOP_GRACE_SECONDS))
 
 
 async def _open_store(settings: Settings) -> SqliteStore | PostgresqlStore:
@@ -231,10 +239,13 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
     await control.open()
     tasks.start(supervise(control.run, "activation"), "activation")
     tasks.start(supervise(reclaim, "reclaim"), "reclaim")
+    metrics = Counters()
     return Services(
         store=ground.store,
         control=control,
         invoker=invoker,
+        queue=_queue(ground, invoker, metrics),
+        metrics=metrics,
         logs=ground.logs,
         clock=clock,
         limits=ground.limits,
@@ -251,7 +262,6 @@ async def _let_neighbours_in(
     if process is None:
         return
     api, door = PushApi(services, url), FrontDoor(ground.clock)
-    stack.push_async_callback(api.close)
     stack.push_async_callback(door.close, STOP_GRACE_SECONDS)
     listener = process.push_listener()
     await door.open(api, listener)
@@ -270,6 +280,26 @@ def _neighbours(settings: Settings, listener: socket.socket) -> NeighbourSetting
         url=_url(listener),
         region=settings.region,
     )
+
+
+def _queue(ground: _Ground, invoker: Invoker, metrics: Counters) -> AsyncQueue:
+    """With what an earlier process left in it."""
+    store = ground.store
+    parts = QueueParts(
+        table=store.events,
+        functions=store.functions,
+        runner=invoker,
+        aws=ground.neighbours.aws,
+        clock=ground.clock,
+        tasks=ground.tasks,
+        metrics=metrics,
+        limits=ground.limits,
+        new_id=lambda: str(uuid.uuid4()),
+        speed=ground.settings.async_speed,
+    )
+    queue = AsyncQueue(parts)
+    queue.open()
+    return queue
 
 
 async def _open_driver(

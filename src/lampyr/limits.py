@@ -28,6 +28,7 @@ class Limits:
     memory_mb_max: int = 10_240
     memory_mb_per_cpu: int = 1_769
     payload_bytes_sync: int = 6 * MIB
+    payload_bytes_async: int = 1 * MIB
     payload_bytes_response: int = 6 * MIB
     timeout_seconds_max: int = 900
     tmp_mb_min: int = 512

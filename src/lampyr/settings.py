@@ -34,6 +34,7 @@ BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "idle_seconds": (0.1, 86_400),
     "environments_max": (1, 100_000),
     "concurrent_executions": (1, 1_000_000),
+    "async_speed": (0.001, 1_000_000),
     "log_bytes_per_group": (65_536, 1 << 40),
 }
 """The least and the most a number may be, both included."""
@@ -126,6 +127,11 @@ class Settings:
             "`--endpoint sqs=http://127.0.0.1:9324`, once for each; as a variable "
             "`LAMPYR_ENDPOINT_SQS`; in the file a table `[endpoints]`."
         },
+    )
+    async_speed: float = _setting(
+        1.0,
+        "How many times faster than Lambda's the waits and greatest ages of asynchronous "
+        "invocations pass: with 60 an event is tried again after one second, not one minute.",
     )
     log_bytes_per_group: int = _setting(
         64 * 1024 * 1024,

@@ -359,16 +359,6 @@ def handler(event, context):
             lambda_client.invoke(FunctionName=name)
 
 
-@pytest.mark.documented(API)
-def test_an_event_invocation_is_refused_clearly_until_it_is_durable(
-    lambda_client: Any, echo: str
-) -> None:
-    with pytest.raises(ClientError) as caught:
-        lambda_client.invoke(FunctionName=echo, InvocationType="Event")
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    assert "asynchronous" in caught.value.response["Error"]["Message"]
-
-
 @pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html")
 def test_accounts_and_regions_do_not_see_each_other(lampyr_server: Any, lambda_client: Any) -> None:
     name = unique_name("mine")

@@ -27,7 +27,6 @@ MISSING = {
     "GetDurableExecution",
     "GetDurableExecutionHistory",
     "GetDurableExecutionState",
-    "InvokeAsync",
     "InvokeWithResponseStream",
     "ListCapacityProviders",
     "ListDurableExecutionsByFunction",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lampyr.invoke.invoker import Invoker
     from lampyr.limits import Limits
     from lampyr.observe.base import LogStore
+    from lampyr.observe.metrics import Counters
+    from lampyr.queue.dispatcher import AsyncQueue
     from lampyr.store.base import Store
 
 
@@ -23,6 +25,8 @@ class Services:
     store: Store
     control: ControlPlane
     invoker: Invoker
+    queue: AsyncQueue
+    metrics: Counters
     logs: LogStore
     clock: Clock
     limits: Limits

@@ -3,6 +3,7 @@
     GET /_lampyr/health                 that it answers, and what it is; also at /_localstack/health
     GET /_lampyr/logs/{function}        a page of its log; waits for one when told to
     GET /_lampyr/code/{sha256}          a code package, for links that GetFunction gave
+    GET /_lampyr/metrics                counts since the start, and how many events wait
 
 They are read only. The log takes `since_ms` (milliseconds since the epoch), `cursor` (from the
 page before) and `wait_seconds` (at most 20).
@@ -28,12 +29,14 @@ from lampyr.errors import (
 )
 from lampyr.http1 import Request, Response
 from lampyr.observe.base import LogEvent, LogGroup, LogPage, LogStore
+from lampyr.observe.metrics import Statistic
 
 PREFIXES: Final = ("/_lampyr/", "/_localstack/")
 WAIT_SECONDS_MAX: Final = 20.0
 SINCE_DIGITS_MAX: Final = 15
 _HEALTH_PATHS: Final = frozenset({"/_lampyr/health", "/_localstack/health"})
 _LOGS: Final = "/_lampyr/logs/"
+_METRICS: Final = "/_lampyr/metrics"
 
 _Page = Callable[[Call, str, Mapping[str, str]], Awaitable[Response]]
 
@@ -62,6 +65,8 @@ async def serve(call: Call, request: Request) -> Response:
 
 def _page(request: Request) -> tuple[_Page, str]:
     if request.method in {"GET", "HEAD"}:
+        if request.path == _METRICS:
+            return _metrics, ""
         for prefix, page in ((_LOGS, _logs), (downloads.PREFIX, _code)):
             name = request.path.removeprefix(prefix)
             if name and name != request.path:
@@ -81,6 +86,21 @@ async def _code(call: Call, sha256: str, query: Mapping[str, str]) -> Response:
     body = await asyncio.to_thread(path.read_bytes)
     headers = (("content-type", "application/zip"), (REQUEST_ID, call.request_id))
     return Response(200, headers, body)
+
+
+async def _metrics(call: Call, _name: str, _query: Mapping[str, str]) -> Response:
+    """Of the caller's account and Region, under the names of Lambda's metrics."""
+    services = call.services
+    functions = {
+        name: {metric: _statistic(found) for metric, found in of_function.items()}
+        for name, of_function in services.metrics.of(call.account_id, call.region).items()
+    }
+    body = {"functions": functions, "eventsWaiting": len(services.queue)}
+    return Response(200, (CONTENT_TYPE, (REQUEST_ID, call.request_id)), to_json(body))
+
+
+def _statistic(found: Statistic) -> dict[str, float]:
+    return {"count": found.count, "sum": found.total, "maximum": found.greatest}
 
 
 async def _logs(call: Call, name: str, query: Mapping[str, str]) -> Response:

@@ -16,7 +16,6 @@ from lampyr.api.warm import Plan
 from lampyr.arn import parse
 from lampyr.errors import (
     InvalidParameterValueException,
-    NotServedError,
     ServiceError,
     ServiceException,
     UnknownOperationException,
@@ -24,7 +23,6 @@ from lampyr.errors import (
 from lampyr.http1 import Request, Response
 from lampyr.limits import MIB
 from lampyr.model.invocation import InvocationType
-from lampyr.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +38,6 @@ class PushApi:
     def __init__(self, services: Services, base_url: str) -> None:
         self._services = services
         self._base_url = base_url
-        self._tasks = Tasks()
 
     def plan(self, request: Request) -> None:
         """Nothing is served without a task."""
@@ -63,9 +60,6 @@ class PushApi:
     def too_large(self, request: Request) -> Response:  # noqa: ARG002 - the same
         return _refusal(InvalidParameterValueException("The event is larger than 6 MB."))
 
-    async def close(self) -> None:
-        await self._tasks.close()
-
     async def _serve(self, request: Request) -> Response:
         if (request.method, request.path) != ("POST", PATH):
             raise UnknownOperationException("There is no such page.")
@@ -83,17 +77,8 @@ class PushApi:
         )
         kind = headers.get("x-lampyr-type", InvocationType.REQUEST_RESPONSE)
         members = {"FunctionName": arn, "InvocationType": kind, "Payload": request.body}
-        if kind == InvocationType.EVENT:
-            return await self._event(call, members)
-        return _answer(await invoke.invoke(call, members))
-
-    async def _event(self, call: Call, members: dict[str, Any]) -> Response:
-        try:
-            await invoke.invoke(call, members)
-        except NotServedError:
-            later = invoke.invoke(call, {**members, "InvocationType": "RequestResponse"})
-            self._tasks.start(later, "pushed event")
-        return Response(ACCEPTED)
+        output = await invoke.invoke(call, members)
+        return Response(ACCEPTED) if kind == InvocationType.EVENT else _answer(output)
 
 
 def _answer(output: dict[str, Any]) -> Response:

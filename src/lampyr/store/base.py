@@ -1,9 +1,12 @@
 """What the rest of Lampyr may ask of durable storage."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from lampyr.model.event import Content, Event
 from lampyr.model.function import Function
 from lampyr.model.resource import Resource
 
@@ -77,12 +80,42 @@ class BlobStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What becomes durable together, or not at all."""
+
+    put: Sequence[Event] = ()
+    update: Sequence[Event] = ()
+    """When they are due, and their counts."""
+    finish: Mapping[int, str] = field(default_factory=dict)
+    """Outcomes, by id."""
+    delete: Sequence[int] = ()
+    """Ids."""
+
+
+class EventTable(Protocol):
+    """Events that were accepted and are not done."""
+
+    def unfinished(self) -> Iterable[Event]:
+        """Those that an earlier process left, without their contents, oldest first; read once."""
+        ...
+
+    def write(self, changes: Changes) -> asyncio.Future[None]:
+        """Done when the changes are durable; failed when none of them is."""
+        ...
+
+    async def contents(self, ids: Sequence[int]) -> Mapping[int, Content]: ...
+
+
 class Store(Protocol):
     @property
     def functions(self) -> FunctionTable: ...
 
     @property
     def blobs(self) -> BlobStore: ...
+
+    @property
+    def events(self) -> EventTable: ...
 
     def table(self, kind: type[R]) -> Table[R]:
         """The resources of a kind in `lampyr.store.kinds`."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from lampyr.model.function import Function
 from lampyr.store.blobs import FileBlobs
+from lampyr.store.events import MemoryEvents
 from lampyr.store.index import Index, forget
 from lampyr.store.kinds import KINDS, Tables
 
@@ -20,6 +21,7 @@ class MemoryStore(Tables):
         self._root = Path(tempfile.mkdtemp(prefix="lampyr-store-"))
         self.functions: Index[Function] = Index(forget)
         self.blobs = FileBlobs(self._root)
+        self.events = MemoryEvents()
         self.blobs.open()
 
     async def close(self) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lampyr.store.base import StoreError
 from lampyr.store.blobs import FileBlobs
+from lampyr.store.events import RowEvents
 from lampyr.store.index import Index
 from lampyr.store.kinds import KINDS, Tables
 from lampyr.store.lock import DirectoryLock
@@ -57,6 +58,7 @@ class PostgresqlStore(Tables):
         self._writer = Writer(database.connect)
         self.functions = Index(self._persist, rows.functions)
         self.blobs = FileBlobs(directory / "blobs")
+        self.events = RowEvents(self._writer.submit, rows.events)
 
     async def warm_up(self) -> None:
         """Have the writer's connection ready before the first change comes."""

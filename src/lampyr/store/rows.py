@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lampyr.model.event import Event
 from lampyr.model.function import Function, FunctionKey, FunctionVersion
-from lampyr.store import codec
+from lampyr.store import codec, events
 from lampyr.store.base import Key
 from lampyr.store.writer import Work
 
@@ -24,6 +25,7 @@ class Rows:
     functions: Sequence[Function]
     resources: Mapping[str, Sequence[Any]]
     """By the name of their kind."""
+    events: Sequence[Event] = ()
 
 
 def load(query: Query, kinds: Mapping[str, type[Any]]) -> Rows:
@@ -33,7 +35,7 @@ def load(query: Query, kinds: Mapping[str, type[Any]]) -> Rows:
         if name not in kinds:
             raise ValueError(f"a resource of kind {name}, which this Lampyr does not know")
         resources[name].append(codec.load(kinds[name], text))
-    return Rows(functions=_functions(query), resources=resources)
+    return Rows(functions=_functions(query), resources=resources, events=list(events.load(query)))
 
 
 def _functions(query: Query) -> list[Function]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lampyr.model.function import Function
 from lampyr.store.base import StoreError
 from lampyr.store.blobs import FileBlobs
+from lampyr.store.events import RowEvents
 from lampyr.store.index import Index
 from lampyr.store.kinds import KINDS, Tables
 from lampyr.store.lock import DirectoryLock
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 DATABASE: Final = "lampyr.db"
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The revision of `schema.sql` and of the last migration."""
 APPLICATION_ID: Final = 0x4C4D5052
 """`LMPR`: tells our database from another program's."""
@@ -49,6 +50,7 @@ class SqliteStore(Tables):
         self._writer = Writer(lambda: _connect(directory / DATABASE))
         self.functions = Index(self._persist, rows.functions)
         self.blobs = FileBlobs(directory / "blobs")
+        self.events = RowEvents(self._writer.submit, rows.events)
 
     async def warm_up(self) -> None:
         """Have the writer ready before the first change comes; takes about 0.3 s of its thread."""

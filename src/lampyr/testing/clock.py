@@ -15,6 +15,11 @@ class ManualClock:
     def now(self) -> float:
         return self._now
 
+    @property
+    def sleepers(self) -> list[float]:
+        """When those wake who sleep, in no order."""
+        return [when for when, _, waiter in self._sleepers if not waiter.done()]
+
     def monotonic(self) -> float:
         return self._now
 

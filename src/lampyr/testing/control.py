@@ -18,6 +18,7 @@ from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import Function, FunctionKey, FunctionVersion, Reason
 from lampyr.store.base import Store
+from lampyr.store.events import MemoryEvents
 from lampyr.store.index import Index, forget
 from lampyr.store.kinds import KINDS, Tables
 from lampyr.tasks import Tasks
@@ -54,6 +55,7 @@ class DictStore(Tables):
         super().__init__({kind: Index(forget) for kind in KINDS.values()})
         self.functions: Index[Function] = Index(forget)
         self.blobs = DictBlobs()
+        self.events = MemoryEvents()
 
     async def close(self) -> None: ...
 

@@ -10,6 +10,7 @@ from lampyr.http1 import Request, Response
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import Function, FunctionKey
 from lampyr.observe.memory import MemoryLogStore
+from lampyr.observe.metrics import Counters
 from lampyr.testing.aws import ScriptedAws
 
 NOW = 1_763_700_000.0
@@ -56,6 +57,8 @@ def services() -> Services:
         store=cast("Any", FakeStore()),
         control=cast("Any", None),
         invoker=cast("Any", None),
+        queue=cast("Any", None),
+        metrics=Counters(),
         logs=MemoryLogStore(),
         clock=HeldClock(),
         limits=DEFAULT_LIMITS,

@@ -17,14 +17,17 @@ from lampyr.errors import (
     InvalidParameterValueException,
     InvalidRequestContentException,
     NotServedError,
+    RequestEntityTooLargeException,
     ResourceNotFoundException,
 )
-from lampyr.invoke.rules import resolve
+from lampyr.invoke.rules import check_tenant, resolve
+from lampyr.model.event import Content
 from lampyr.model.function import LATEST
 from lampyr.model.invocation import Invocation, InvocationType, InvokeResult
 
 if TYPE_CHECKING:
     from lampyr.api.call import Call
+    from lampyr.model.function import Function
 
 LARGE_JSON_BYTES: Final = 256 * 1024
 """From here on JSON is checked on a thread, so that other callers do not wait for it."""
@@ -35,8 +38,6 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     kind = request.get("InvocationType", "RequestResponse")
     if "DurableExecutionName" in request:
         raise NotServedError("Lampyr does not serve durable executions yet")
-    if kind == InvocationType.EVENT:
-        raise NotServedError("Lampyr does not serve asynchronous invocation (Event) yet")
     services = call.services
     reference = function_reference(call, request["FunctionName"], request.get("Qualifier"))
     function = await services.store.functions.get(reference.key)
@@ -48,9 +49,23 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     if kind == InvocationType.DRY_RUN:
         return {"StatusCode": 204}
     payload = request.get("Payload") or b"{}"
+    if kind == InvocationType.EVENT:
+        check_tenant(version, request.get("TenantId"))
+        await _accept(call, request, function, reference.qualifier, payload)
+        return {"StatusCode": 202}
     await _check_json(payload)
     invocation = _invocation(call, request, reference.arn, payload)
     return answer(await services.invoker.invoke(version, invocation))
+
+
+async def invoke_async(call: Call, request: dict[str, Any]) -> dict[str, Any]:
+    """Invoke with type Event, as it was called until 2014.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_InvokeAsync.html
+    """
+    arguments = {"Payload": request["InvokeArgs"], "InvocationType": InvocationType.EVENT}
+    await invoke(call, {"FunctionName": request["FunctionName"], **arguments})
+    return {"Status": 202}
 
 
 def answer(result: InvokeResult) -> dict[str, Any]:
@@ -65,6 +80,27 @@ def answer(result: InvokeResult) -> dict[str, Any]:
     if result.log_tail:
         found["LogResult"] = base64.b64encode(result.log_tail).decode()
     return found
+
+
+async def _accept(
+    call: Call, request: dict[str, Any], function: Function, qualifier: str | None, payload: bytes
+) -> None:
+    """Returns when the event is durable."""
+    most = call.services.limits.payload_bytes_async
+    if len(payload) > most:
+        raise RequestEntityTooLargeException(
+            f"{len(payload)} byte payload is too large for the Event invocation type "
+            f"(limit {most} bytes)"
+        )
+    await _check_json(payload)
+    content = Content(
+        request_id=call.request_id,
+        payload=payload,
+        trace_header=call.trace_header,
+        client_context=client_context(request.get("ClientContext")),
+        tenant_id=request.get("TenantId"),
+    )
+    await call.services.queue.accept(function, qualifier, content)
 
 
 def _invocation(call: Call, request: dict[str, Any], arn: str, payload: bytes) -> Invocation:

@@ -1,0 +1,1 @@
+"""Where records of invocations and dead letters are sent."""

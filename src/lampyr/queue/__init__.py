@@ -1,0 +1,1 @@
+"""Asynchronous invocation: events that were accepted, and what becomes of them."""
