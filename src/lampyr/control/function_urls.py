@@ -11,6 +11,7 @@ from lampyr.control.functions import change_function
 from lampyr.control.pages import Page, page, place_of, size
 from lampyr.control.plane import ControlPlane
 from lampyr.control.qualifiers import exists, left, place
+from lampyr.control.rules import check_shared
 from lampyr.errors import ResourceConflictException, ResourceNotFoundException
 from lampyr.model.function import LATEST, Function
 from lampyr.model.function_url import Cors, FunctionUrlConfig
@@ -39,6 +40,7 @@ async def create(
     def changed(function: Function) -> Function:
         if not exists(function, qualifier):
             raise _no_function()
+        check_shared(function, "Function URL")
         if qualifier in function.urls:
             raise ResourceConflictException(
                 f"Failed to create function url config for [functionArn = {reference.arn}]. "

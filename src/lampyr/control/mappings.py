@@ -175,6 +175,7 @@ async def _check_function(plane: ControlPlane, reference: FunctionReference) -> 
     function = await plane.store.functions.get(reference.key)
     if function is None or not exists(function, reference.qualifier or LATEST):
         raise InvalidParameterValueException("Function does not exist")
+    function_rules.check_shared(function, "Event source mapping")
 
 
 async def _check_single(plane: ControlPlane, new: EventSourceMapping) -> None:

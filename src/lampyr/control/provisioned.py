@@ -13,6 +13,7 @@ from lampyr.control.functions import change_function, find
 from lampyr.control.pages import Page, page, place_of, size
 from lampyr.control.plane import ControlPlane
 from lampyr.control.qualifiers import left, place
+from lampyr.control.rules import check_shared
 from lampyr.errors import (
     InvalidParameterValueException,
     ProvisionedConcurrencyConfigNotFoundException,
@@ -40,6 +41,7 @@ async def put(plane: ControlPlane, reference: FunctionReference, requested: int)
     config = ProvisionedConfig(requested=requested, last_modified=plane.clock.now())
 
     def change(function: Function) -> Function:
+        check_shared(function, "Provisioned concurrency")
         check_qualifier(function, qualifier)
         new = replace(function, provisioned={**function.provisioned, qualifier: config})
         _check_reserved(new)

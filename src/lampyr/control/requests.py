@@ -33,6 +33,7 @@ class ConfigurationChange:
     """ARNs of layer versions."""
     image_config: ImageConfig | None = None
     """Empty: none any more."""
+    no_vpc: bool | None = None
     dead_letter_arn: str | None = None
     """Empty: none any more."""
 

@@ -17,7 +17,7 @@ from lampyr.errors import (
     PreconditionFailedException,
 )
 from lampyr.limits import Limits
-from lampyr.model.function import FunctionKey, FunctionVersion, LoggingConfig
+from lampyr.model.function import Function, FunctionKey, FunctionVersion, LoggingConfig
 from lampyr.model.image import ImageConfig
 from lampyr.model.layer import LayerUse
 from lampyr.worker.runtimes.names import WANTED
@@ -133,6 +133,17 @@ class Revised(Protocol):
     def revision_id(self) -> str: ...
 
 
+def check_shared(function: Function, feature: str) -> None:
+    """Refuse a feature that is not for functions whose tenants are isolated from each other.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation.html
+    """
+    if function.latest.tenant_isolation_mode is not None:
+        raise InvalidParameterValueException(
+            f"{feature} is not supported for functions with tenant isolation mode."
+        )
+
+
 def check_revision(current: Revised, revision_id: str | None) -> None:
     if revision_id is not None and revision_id != current.revision_id:
         raise PreconditionFailedException(
@@ -183,6 +194,7 @@ def configured(
             "memory_mb",
             "tmp_mb",
             "environment",
+            "no_vpc",
         )
         if (value := getattr(change, name)) is not None
     }

@@ -88,6 +88,8 @@ class FunctionVersion:
     logging: LoggingConfig
     tracing_mode: str = "PassThrough"
     tenant_isolation_mode: str | None = None
+    no_vpc: bool = False
+    """Whether a caller said so, by an empty VpcConfig: it is shown from then on."""
     dead_letter_arn: str | None = None
     """A queue or topic for the events that asynchronous invocations could not process."""
 

@@ -4,10 +4,16 @@ from typing import Any
 
 import pytest
 
-from lampyr.api.operations import functions, versions
+from lampyr.api.operations import (
+    event_source_mappings,
+    function_urls,
+    functions,
+    provisioned,
+    versions,
+)
 from lampyr.errors import ServiceError
 from lampyr.testing.builders import a_zip
-from tests.conformance.recorded.replay import ARN, Lambda
+from tests.conformance.recorded.replay import ACCOUNT, ARN, Lambda
 
 
 @pytest.mark.recorded("TestLambdaImages::test_lambda_zip_file_to_image")
@@ -50,7 +56,7 @@ async def test_what_is_not_honoured_is_refused(aws: Lambda, option: dict[str, An
 
 
 async def test_options_that_ask_for_nothing_are_accepted(aws: Lambda) -> None:
-    await aws.create(
+    answer = await aws.create(
         Layers=[],
         VpcConfig={"SubnetIds": [], "SecurityGroupIds": [], "Ipv6AllowedForDualStack": False},
         DeadLetterConfig={"TargetArn": ""},
@@ -63,11 +69,29 @@ async def test_options_that_ask_for_nothing_are_accepted(aws: Lambda) -> None:
         ImageConfig={},
         Tags={},
     )
+    # As recorded in TestLambdaFunction::test_vpc_config of a function that has left its VPC.
+    nowhere = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": ""}
+    assert answer["VpcConfig"] == {**nowhere, "Ipv6AllowedForDualStack": False}
+    assert not {"Layers", "DeadLetterConfig", "ImageConfigResponse"} & answer.keys()
 
 
 async def test_a_function_that_keeps_its_tenants_apart_says_so(aws: Lambda) -> None:
     answer = await aws.create(TenancyConfig={"TenantIsolationMode": "PER_TENANT"})
     assert answer["TenancyConfig"] == {"TenantIsolationMode": "PER_TENANT"}
+    await aws.settle()
+    await aws(versions.publish_version)
+    queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:queue"
+    for operation, request in (
+        (function_urls.create_function_url_config, {"AuthType": "NONE"}),
+        (
+            provisioned.put_provisioned_concurrency_config,
+            {"Qualifier": "1", "ProvisionedConcurrentExecutions": 1},
+        ),
+        (event_source_mappings.create_event_source_mapping, {"EventSourceArn": queue}),
+    ):
+        with pytest.raises(ServiceError, match="not supported for functions with tenant") as told:
+            await aws(operation, **request)
+        assert told.value.code == "InvalidParameterValueException"
 
 
 @pytest.mark.parametrize(

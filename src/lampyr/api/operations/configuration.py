@@ -95,6 +95,7 @@ def change(request: Mapping[str, Any]) -> ConfigurationChange:
         environment=None if environment is None else dict(environment.get("Variables") or {}),
         logging=None if logging is None else _logging_change(logging),
         layers=tuple(request["Layers"]) if "Layers" in request else None,
+        no_vpc=True if "VpcConfig" in request else None,
         image_config=None if image is None else _image_config(image),
         dead_letter_arn=None if dead_letter is None else dead_letter.get("TargetArn"),
     )
@@ -139,6 +140,13 @@ def answer(
         shown["ImageConfigResponse"] = {"ImageConfig": _image_answer(version.image_config)}
     if version.layers:
         shown["Layers"] = [{"Arn": use.arn, "CodeSize": use.code_bytes} for use in version.layers]
+    if version.no_vpc:
+        shown["VpcConfig"] = {
+            "SubnetIds": [],
+            "SecurityGroupIds": [],
+            "VpcId": "",
+            "Ipv6AllowedForDualStack": False,
+        }
     if version.dead_letter_arn is not None:
         shown["DeadLetterConfig"] = {"TargetArn": version.dead_letter_arn}
     if version.tenant_isolation_mode is not None:
