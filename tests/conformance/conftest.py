@@ -15,10 +15,15 @@ def need(
 ) -> Callable[[str], None]:
     """Skip the test where the host lacks a runtime, and a Node.js cannot be installed."""
 
+    here: set[str] = set()
+
     def ensure(runtime: str) -> None:
+        if runtime in here:
+            return
         listed = json.loads(lampyr_server.run("runtimes", "--json").stdout)
         status = next(each for each in listed if each["name"] == runtime)
         if status["found"]:
+            here.add(runtime)
             return
         if not runtime.startswith("nodejs"):
             pytest.skip(f"{runtime} is not on this host: {status['advice']}")

@@ -10,8 +10,14 @@ from lampyr.api.app import LambdaApi
 from lampyr.api.call import Call
 from lampyr.testing.control import Control, running_control
 from tests.conformance.recorded.answers import answers
+from tests.conformance.recorded.covered import FILES, REPLAYED, keys_of
 from tests.conformance.recorded.replay import ACCOUNT, Lambda
 from tests.conformance.recorded.scenario import REGION, Boto, Scenario
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[REPLAYED] = keys_of(items)
+    config.stash[FILES] = frozenset(item.path for item in items)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from lampyr.http1 import Request, Response
 from lampyr.testing.builders import a_key, a_zip
 from lampyr.testing.control import Control
-from tests.conformance.recorded.answers import Likeness
+from tests.conformance.recorded.answers import Comparison
 
 ACCOUNT: Final = "111111111111"
 REGION: Final = "us-east-1"
@@ -80,16 +80,14 @@ class Raw(io.BytesIO):
         yield self.read()
 
 
-class Scenario:
+class Scenario(Comparison):
     """One recorded scenario: `await scenario("name of the answer", "operation", …)`."""
 
     def __init__(self, recorded: Mapping[str, Any], control: Control, boto: Boto) -> None:
+        super().__init__(recorded)
         self.control = control
         self.do = boto
         """A request whose answer was not recorded."""
-        self._recorded = dict(recorded)
-        self._likeness = Likeness()
-        self._failed = False
 
     async def __call__(self, step: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """Send a request; its answer must be like the one that was recorded as `step`."""
@@ -99,12 +97,7 @@ class Scenario:
 
     async def create(self, step: str | None = None, /, **more: Any) -> dict[str, Any]:
         """CreateFunction of what the recorded answer shows, and wait until it is active."""
-        shown = {} if step is None else _unwrapped(self._recorded[step])
-        given = {
-            **FUNCTION,
-            **{name: _asked(name, shown[name]) for name in CONFIGURATION if name in shown},
-            **more,
-        }
+        given = {**FUNCTION, **shown(self.recorded.get(step or "", {})), **more}
         answer = await self.do("create_function", **given)
         if step is not None:
             self.compare(step, answer)
@@ -120,42 +113,13 @@ class Scenario:
     async def settle(self, name: str = "hello") -> None:
         await self.control.settle(a_key(name, account_id=ACCOUNT))
 
-    def compare(self, step: str, answer: Any) -> None:
-        recorded = _unwrapped(self._recorded.pop(step))
-        differences = list(self._likeness.differences(recorded, answer))
-        self._failed = self._failed or bool(differences)
-        assert not differences, f"{step}: {'; '.join(differences)}"
 
-    def leave(self, *steps: str, why: str) -> None:
-        """Answers that this replay does not compare, for a reason."""
-        assert why
-        for step in steps:
-            del self._recorded[step]
-
-    def without(self, *members: str, why: str) -> None:
-        """Members that AWS shows and Lampyr does not, for a reason, in any of the answers."""
-        assert why
-
-        def stripped(value: Any) -> Any:
-            if isinstance(value, Mapping):
-                return {k: stripped(v) for k, v in value.items() if k not in members}
-            return [stripped(v) for v in value] if isinstance(value, list) else value
-
-        self._recorded = {step: stripped(answer) for step, answer in self._recorded.items()}
-
-    def ends(self) -> None:
-        """All was compared, unless the test has failed before."""
-        assert self._failed or not self._recorded, f"not compared: {', '.join(self._recorded)}"
-
-
-def _asked(name: str, shown: Any) -> Any:
-    return {"ApplyOn": shown["ApplyOn"]} if name == "SnapStart" else shown
-
-
-def _unwrapped(recorded: Any) -> Any:
-    """Some answers were recorded inside that of the helper which had made the request."""
-    wrapped = isinstance(recorded, dict) and "CreateFunctionResponse" in recorded
-    return recorded["CreateFunctionResponse"] if wrapped else recorded
+def shown(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """What a function with this recorded configuration is created with."""
+    found = {name: recorded[name] for name in CONFIGURATION if name in recorded}
+    if "SnapStart" in found:
+        found["SnapStart"] = {"ApplyOn": found["SnapStart"]["ApplyOn"]}
+    return found
 
 
 async def _awaited(answering: Awaitable[Response]) -> Response:

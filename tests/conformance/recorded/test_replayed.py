@@ -185,3 +185,15 @@ async def test_what_code_counts(scenario: Scenario) -> None:
         "is_total_code_size_diff_publish_version_after_config_update_more_than_200",
         await used() == 2 * created,
     )
+
+
+@pytest.mark.recorded("TestLambdaCleanup::test_recreate_function")
+async def test_a_name_is_free_again(scenario: Scenario) -> None:
+    await scenario.create("create_function_response_one")
+    await scenario.do("delete_function", **HELLO)
+    await scenario.create("create_function_response_two")
+
+
+@pytest.mark.recorded("TestLambdaBaseFeatures::test_lambda_different_iam_keys_environment")
+async def test_a_function_that_looks_at_its_keys(scenario: Scenario) -> None:
+    await scenario.create("create-result")

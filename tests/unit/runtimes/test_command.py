@@ -50,3 +50,12 @@ def test_without_a_sandbox_paths_are_those_of_the_host() -> None:
     assert found["NODE_PATH"] == "/opt/nodejs:/r:/t"
     assert found["LAMBDA_TASK_ROOT"] == "/t"
     assert (found["OWN"], found["HOME"]) == ("/var/tasks", "x")
+
+
+@pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html")
+def test_a_wrapper_gets_the_command_of_the_runtime() -> None:
+    wrapper = {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap"}
+    bare = NODE.command(memory_mb=128, task=TASK)
+    command = NODE.command(memory_mb=128, task=TASK, configured=wrapper)
+    assert command[:2] == ("/bin/sh", "-c")
+    assert command[3:] == ("/var/task/wrap", *bare)
