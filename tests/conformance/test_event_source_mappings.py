@@ -26,6 +26,17 @@ STATES_SECONDS_MAX: Final = 60
 
 
 @pytest.fixture(scope="module")
+def lambda_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Of a Lampyr that cannot ask whether a source is there: tests/conformance/neighbours does."""
+    server = LampyrServer(tmp_path_factory.mktemp("mappings"), arguments=["--neighbours", "off"])
+    server.start()
+    client = server.client()
+    yield client
+    client.close()
+    server.stop()
+
+
+@pytest.fixture(scope="module")
 def name(lambda_client: Any) -> Iterator[str]:
     """A function with version 1 and an alias of it."""
     with function(lambda_client, "def handler(event, context): return 1", Publish=True) as name:
@@ -329,7 +340,7 @@ def test_a_source_is_mapped_to_a_function_once(lambda_client: Any, name: str) ->
 
 @pytest.mark.lampyr_only
 def test_mappings_outlive_their_function_and_a_restart(new_server: Any) -> None:
-    server: LampyrServer = new_server("--sandbox", "process")
+    server: LampyrServer = new_server("--sandbox", "process", "--neighbours", "off")
     server.start()
     client, source = server.client(), queue()
     with function(client, "def handler(event, context): return 1") as name:

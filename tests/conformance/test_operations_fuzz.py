@@ -66,7 +66,9 @@ NEVER_SENT: Final = {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
-    server = LampyrServer(tmp_path_factory.mktemp("fuzz"), arguments=["--egress", "none"])
+    server = LampyrServer(
+        tmp_path_factory.mktemp("fuzz"), arguments=["--egress", "none", "--neighbours", "off"]
+    )
     server.start()
     client = server.client()
     for name in ("one", "two"):

@@ -13,7 +13,7 @@ from lampyr.arn import FunctionReference, key_arn
 from lampyr.control import rules as function_rules
 from lampyr.control.pages import Page, page, place_of
 from lampyr.control.plane import ControlPlane
-from lampyr.control.qualifiers import exists
+from lampyr.control.sources.lookup import check_source
 from lampyr.control.sources.requests import CreateMapping, UpdateMapping
 from lampyr.control.sources.rules import (
     RULES,
@@ -50,7 +50,7 @@ async def create(plane: ControlPlane, request: CreateMapping) -> EventSourceMapp
     check_settings(source, settings, plane.limits)
     tags = function_rules.tagged({}, request.tags, plane.limits)
     function = request.function
-    await _check_function(plane, function)
+    await _check_ends(plane, source, function)
     mapping = EventSourceMapping(
         key=ResourceKey(function.key.account_id, function.key.region, uuid),
         source=source,
@@ -108,9 +108,9 @@ async def update(
     plane: ControlPlane, key: ResourceKey, request: UpdateMapping
 ) -> EventSourceMapping:
     """On its way to what the request says."""
-    await get(plane, key)
+    source = (await get(plane, key)).source
     if request.function is not None:
-        await _check_function(plane, request.function)
+        await _check_ends(plane, source, request.function)
     async with plane.mappings.changes:
         while True:
             mapping = await get(plane, key)
@@ -171,11 +171,16 @@ async def change_mapping(
             return new
 
 
-async def _check_function(plane: ControlPlane, reference: FunctionReference) -> None:
+async def _check_ends(
+    plane: ControlPlane, source: EventSource, reference: FunctionReference
+) -> None:
+    """Both have to be there: the function, and the source, as far as it can be asked."""
     function = await plane.store.functions.get(reference.key)
-    if function is None or not exists(function, reference.qualifier or LATEST):
+    version = None if function is None else function.qualified(reference.qualifier or LATEST)
+    if function is None or version is None:
         raise InvalidParameterValueException("Function does not exist")
     function_rules.check_shared(function, "Event source mapping")
+    await check_source(plane.aws, source, version.timeout_seconds)
 
 
 async def _check_single(plane: ControlPlane, new: EventSourceMapping) -> None:
