@@ -32,7 +32,7 @@ from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
 from lampyr.invoke.provisioned import ProvisionedEnvironments
-from lampyr.limits import DEFAULT_LIMITS, Limits
+from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.neighbours.here import Neighbours, NeighbourSettings, open_neighbours
 from lampyr.neighbours.rules import Mode
 from lampyr.observe.logs import FileLogStore
@@ -44,6 +44,7 @@ from lampyr.store.base import Store, StoreError
 from lampyr.store.postgresql import SCHEMES, PostgresqlStore, open_postgresql
 from lampyr.store.sqlite import SqliteStore, open_store
 from lampyr.tasks import Tasks, supervise
+from lampyr.worker import host_memory
 from lampyr.worker.code import CodeCache
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.network.automatic import AutomaticNetwork
@@ -61,7 +62,8 @@ log = logging.getLogger(__name__)
 
 STOP_GRACE_SECONDS: Final = 2.0
 """Invocations in progress may end within this time after SIGTERM."""
-RECLAIM_SECONDS_MAX: Final = 15.0
+RECLAIM_SECONDS_MAX: Final = 1.0
+"""Also how soon a shortage of memory is seen."""
 STARTS_PER_CPU: Final = 4
 """Environments that start at once: more would only make each of them slower."""
 DOWNLOAD_SECRET_BYTES: Final = 32
@@ -212,8 +214,14 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
         starts_at_once=STARTS_PER_CPU * (os.cpu_count() or 1),
         idle_seconds=settings.idle_seconds,
         init_seconds=ground.limits.init_seconds,
+        scaling_rate=settings.scaling_rate,
     )
-    pool = EnvironmentPool(cluster, tasks, clock, pool_settings)
+    reserve_bytes = settings.memory_reserve_mb * MIB
+
+    def pressed() -> bool:
+        return host_memory.available_bytes() < reserve_bytes
+
+    pool = EnvironmentPool(cluster, tasks, clock, pool_settings, pressed=pressed)
 
     invoker = Invoker(
         pool,

@@ -34,6 +34,7 @@ class Request:
         "_fields",
         "_headers",
         "body",
+        "from_function",
         "keep_alive",
         "method",
         "path",
@@ -60,6 +61,8 @@ class Request:
         self.body = b""
         self.trailers: dict[str, str] = {}
         self.keep_alive = True
+        self.from_function = False
+        """It came through the door inside a sandbox."""
         self.too_large = False
         """The body was over its limit and has been dropped."""
 

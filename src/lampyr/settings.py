@@ -34,6 +34,8 @@ BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "idle_seconds": (0.1, 86_400),
     "environments_max": (1, 100_000),
     "concurrent_executions": (1, 1_000_000),
+    "scaling_rate": (1, 1_000_000),
+    "memory_reserve_mb": (0, 1 << 20),
     "async_speed": (0.001, 1_000_000),
     "log_bytes_per_group": (65_536, 1 << 40),
 }
@@ -110,6 +112,14 @@ class Settings:
         1_000, "Most execution environments alive at once on this host."
     )
     concurrent_executions: int = _setting(1_000, "The account's concurrency quota.")
+    scaling_rate: int = _setting(
+        1_000, "Most execution environments that one function starts in ten seconds."
+    )
+    memory_reserve_mb: int = _setting(
+        128,
+        "While the host has less memory than this available, the environments that are idle for "
+        "longest are stopped, and no more are started beside the busy ones.",
+    )
     neighbours: str = _setting(
         "lazy",
         "The embedded AWS services beside Lambda (SQS, S3, DynamoDB …): started with Lampyr, when "

@@ -24,10 +24,10 @@ class Tasks:
         return len(self._tasks)
 
     async def close(self) -> None:
-        """Cancel what still runs and wait until it has ended."""
-        for task in self._tasks:
-            task.cancel()
+        """Cancel what still runs, also what it starts at its end, and wait until all has ended."""
         while self._tasks:
+            for task in self._tasks:
+                task.cancel()
             await asyncio.wait(self._tasks)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

@@ -235,6 +235,7 @@ class LambdaApi:
             base_url=base_url,
             services=self._services,
             trace=headers.get("x-amzn-trace-id"),
+            from_function=request.from_function,
         )
 
     def _compile(self, operation: Operation) -> Tables:

@@ -39,7 +39,15 @@ class Services:
 class Call:
     """One call. Nobody writes to it; not a frozen dataclass, which costs 2 µs more to make."""
 
-    __slots__ = ("account_id", "base_url", "region", "request_id", "services", "trace")
+    __slots__ = (
+        "account_id",
+        "base_url",
+        "from_function",
+        "region",
+        "request_id",
+        "services",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -50,6 +58,7 @@ class Call:
         base_url: str,
         services: Services,
         trace: str | None = None,
+        from_function: bool = False,
     ) -> None:
         self.request_id = request_id
         self.account_id = account_id
@@ -59,6 +68,8 @@ class Call:
         self.services = services
         self.trace = trace
         """The header that came; complete once `trace_header` was asked for."""
+        self.from_function = from_function
+        """A function on this host made it, and may wait for the answer."""
 
     @property
     def trace_header(self) -> str:

@@ -204,6 +204,7 @@ class FrontConnection(Connection):
                         self._first = Repeat(plan, len(request.body))
                     return
                 self.serving = False
+        request.from_function = self._inside is not None
         self._requests.append(request)
         if not self.serving:
             self._go_on()

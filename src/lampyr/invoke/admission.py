@@ -12,6 +12,7 @@ from lampyr.errors import TooManyRequestsException
 from lampyr.model.function import Function, FunctionKey
 
 ACCOUNT_REASON: Final = "ConcurrentInvocationLimitExceeded"
+RATE_REASON: Final = "FunctionInvocationRateLimitExceeded"
 RESERVED_REASON: Final = "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 

@@ -15,7 +15,7 @@ GroupKey = tuple[str, str | None]
 @dataclass(slots=True, eq=False)
 class Waiter:
     turn: int
-    """Smaller for who came before, in whichever group."""
+    """Smaller for who goes before, in whichever group."""
     got: "asyncio.Future[ExecutionEnvironment | Failure]"
     patience: asyncio.TimerHandle | None = None
 
@@ -61,6 +61,13 @@ class Group:
             waiter.got.set_result(outcome)
         else:
             waiter.got.set_exception(outcome)
+
+    def refuse_starved(self, error: Exception) -> None:
+        """Those who came last, and for whom nothing is started, hear that it will not be."""
+        while self.starved:
+            waiter = self.waiting.pop()
+            if not waiter.got.done():
+                waiter.got.set_exception(error)
 
     def _first(self) -> Waiter | None:
         """Take who waits longest out; one who was cancelled has not left yet, but will."""

@@ -127,7 +127,7 @@ class Invoker:
         https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
         """
         try:
-            got = await self._pool.wait(version, invocation.tenant_id)
+            got = await self._pool.wait(version, invocation.tenant_id, nested=invocation.nested)
             started = self._clock.monotonic()
             if isinstance(got, Failure):
                 timeout = float(version.timeout_seconds)

@@ -13,15 +13,17 @@ it, else the next to come back, for the group whose caller has waited longest.
 import asyncio
 import itertools
 import logging
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lampyr.clock import Clock
 from lampyr.cluster.base import Cluster
-from lampyr.invoke.admission import ACCOUNT_REASON, throttled
+from lampyr.invoke.admission import ACCOUNT_REASON, RATE_REASON, throttled
 from lampyr.invoke.group import Group, GroupKey, Waiter
 from lampyr.invoke.rest import Rest
 from lampyr.invoke.rules import surplus
+from lampyr.invoke.scaling import ScalingRate
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation
 from lampyr.tasks import Tasks
@@ -40,14 +42,25 @@ class PoolSettings:
     starts_at_once: int
     idle_seconds: float
     init_seconds: float
+    scaling_rate: int = 1_000
+    """Starts of each function in ten seconds."""
     room_seconds: float = 10.0
     """A caller who finds the host full waits this long for room, and is throttled then."""
 
 
 class EnvironmentPool:
     def __init__(
-        self, cluster: Cluster, tasks: Tasks, clock: Clock, settings: PoolSettings
+        self,
+        cluster: Cluster,
+        tasks: Tasks,
+        clock: Clock,
+        settings: PoolSettings,
+        *,
+        pressed: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`pressed`: whether the host has too little memory for one more environment."""
+        self._pressed = pressed
+        self._rate = ScalingRate(settings.scaling_rate, clock)
         self._cluster = cluster
         self._tasks = tasks
         self._clock = clock
@@ -58,12 +71,12 @@ class EnvironmentPool:
         self._idle_since: dict[str, float] = {}
         """Of every idle environment, in order of time."""
         self._rest = Rest(clock)
-        self._hungry: dict[Group, None] = {}
+        self._hungry: OrderedDict[Group, None] = OrderedDict()
         """Groups that wait for room, in order; some may have got what they need meanwhile."""
         self._starting = 0
         self._claimed = 0
         """Environments that others keep on this host: the provisioned ones."""
-        self._turns = itertools.count()
+        self._turns = itertools.count(1)
         self.starts = asyncio.Semaphore(settings.starts_at_once)
         """Held by whoever starts an environment on this host."""
 
@@ -81,15 +94,16 @@ class EnvironmentPool:
         return None
 
     async def wait(
-        self, version: FunctionVersion, tenant_id: str | None = None
+        self, version: FunctionVersion, tenant_id: str | None = None, *, nested: bool = False
     ) -> ExecutionEnvironment | Failure:
         """The next environment to be had, now the caller's; or how the Init of a new one failed.
 
-        Raises `TooManyRequestsException` when there was no room for one in all `room_seconds`,
-        and whatever kept the host from starting one.
+        Who is `nested`, and so keeps another environment busy until this call ends, goes first.
+        Raises `TooManyRequestsException` when there was no room for one in all `room_seconds`, or
+        when the function grows too fast; and whatever kept the host from starting one.
         """
         while True:
-            got = await self._next(self._group(version, tenant_id))
+            got = await self._next(self._group(version, tenant_id), nested=nested)
             if isinstance(got, Failure) or got.state not in OVER:
                 return got
             # It ended in the moment between being handed over and now: `over` has seen to it.
@@ -104,7 +118,10 @@ class EnvironmentPool:
         None when others have taken the room of the first.
         """
         tenant_id = invocation.tenant_id
+        if not self._rate.spend(version.key):
+            return None
         if not self._has_room():
+            self._rate.give_back(version.key)
             return None
         self._starting += 1
         made: ExecutionEnvironment | Failure
@@ -152,10 +169,13 @@ class EnvironmentPool:
         self._feed()
 
     def reclaim(self, now: float) -> int:
-        """Stop what has been idle for too long; how many that were."""
+        """Stop what has been idle for too long, or longest when memory is short; how many."""
         due = surplus(self._idle_since, now, self._settings.idle_seconds)
+        if self._idle_since and not due and self._pressed():
+            due = [next(iter(self._idle_since))]
         for environment_id in due:
             self._evict(environment_id)
+        self._rate.forget_rested()
         self._feed()
         return len(due)
 
@@ -202,7 +222,8 @@ class EnvironmentPool:
 
     def _has_room(self) -> bool:
         """Whether one more may live; the one idle for longest makes room where it must."""
-        if self._living < self._settings.environments_max:
+        living = self._living
+        if living < self._settings.environments_max and not (living and self._pressed()):
             return True
         oldest = next(iter(self._idle_since), None)
         if oldest is None:
@@ -210,11 +231,15 @@ class EnvironmentPool:
         self._evict(oldest)
         return True
 
-    async def _next(self, group: Group) -> ExecutionEnvironment | Failure:
+    async def _next(self, group: Group, *, nested: bool) -> ExecutionEnvironment | Failure:
         loop = asyncio.get_running_loop()
-        waiter = Waiter(next(self._turns), loop.create_future())
-        group.waiting.append(waiter)
-        self._replenish(group)
+        turn = next(self._turns)
+        waiter = Waiter(-turn if nested else turn, loop.create_future())
+        if nested:
+            group.waiting.appendleft(waiter)
+        else:
+            group.waiting.append(waiter)
+        self._replenish(group, first=nested)
         self._be_patient(group, waiter)
         try:
             return await waiter.got
@@ -250,16 +275,27 @@ class EnvironmentPool:
             if isinstance(got, ExecutionEnvironment) and got.state not in OVER:
                 self.idle(got)
 
-    def _replenish(self, group: Group) -> None:
+    def _replenish(self, group: Group, *, first: bool = False) -> None:
         """Start what a group needs, when it is its turn and there is room."""
         if group.starved:
             self._hungry.setdefault(group)
+            if first:
+                self._hungry.move_to_end(group, last=False)
         if self._hungry:
             self._feed()
 
     def _feed(self) -> None:
         """Start environments for the groups that wait for room, one each in turn."""
-        while (group := self._starved()) is not None and self._has_room():
+        while (group := self._starved()) is not None:
+            key = group.version.key
+            if not self._rate.spend(key):
+                del self._hungry[group]
+                group.refuse_starved(throttled(RATE_REASON))
+                self._forget_if_empty(group)
+                continue
+            if not self._has_room():
+                self._rate.give_back(key)
+                return
             del self._hungry[group]
             group.starting += 1
             self._starting += 1
@@ -295,9 +331,11 @@ class EnvironmentPool:
     async def _start(self, group: Group) -> None:
         """Start one environment for a group, unless nobody waits any more by then."""
         outcome: ExecutionEnvironment | Failure | Exception | None = None
+        attempted = False
         try:
             async with self.starts:
                 if len(group.waiting) >= group.starting:
+                    attempted = True
                     outcome = await self._cluster.start(
                         group.version,
                         group.tenant_id,
@@ -308,6 +346,8 @@ class EnvironmentPool:
         finally:
             group.starting -= 1
             self._starting -= 1
+            if not attempted:
+                self._rate.give_back(group.version.key)
         if isinstance(outcome, ExecutionEnvironment):
             if self._adopt(group, outcome):
                 self.idle(outcome)

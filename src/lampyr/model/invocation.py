@@ -24,6 +24,8 @@ class Invocation:
     """`Root=…;Parent=…;Sampled=…`."""
     tenant_id: str | None = None
     wants_log_tail: bool = False
+    nested: bool = False
+    """Made by a function, which waits for it."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

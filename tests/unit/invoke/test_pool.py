@@ -1,7 +1,7 @@
 """The pool: who gets which environment, and when one is started, frozen, reclaimed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ HELLO = a_version()
 class Bench:
     """A pool over a fake cluster, and the invoker before it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, pressed: Callable[[], bool] = lambda: False, **settings: Any) -> None:
         chosen = {
             "environments_max": 10,
             "starts_at_once": 4,
@@ -36,7 +36,9 @@ class Bench:
         self.clock = ManualClock()
         self.cluster = FakeCluster(self.clock)
         self.tasks = Tasks()
-        self.pool = EnvironmentPool(self.cluster, self.tasks, self.clock, PoolSettings(**chosen))
+        self.pool = EnvironmentPool(
+            self.cluster, self.tasks, self.clock, PoolSettings(**chosen), pressed=pressed
+        )
         self.admission = Admission(50)
         self.provisioned = ProvisionedEnvironments(self.cluster, self.pool, self.tasks, self.clock)
         self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned)
@@ -260,3 +262,79 @@ async def test_a_caller_who_leaves_while_waiting_takes_no_environment_with_him(
     await bench.settle()
     assert bench.pool.take(HELLO) is not None or bench.pool.alive == 0
     assert bench.admission.in_flight(HELLO.key.account_id, HELLO.key.region) == 0
+
+
+async def test_a_function_grows_no_faster_than_it_may() -> None:
+    bench = Bench(scaling_rate=2, environments_max=10)
+    bench.cluster.held = True
+    calls = [asyncio.ensure_future(bench.invoke()) for _ in range(3)]
+    await bench.settle()
+    (refused,) = [call for call in calls if call.done()]
+    error = refused.exception()
+    assert isinstance(error, TooManyRequestsException)
+    assert error.members == {"Reason": "FunctionInvocationRateLimitExceeded"}
+    other = asyncio.ensure_future(bench.invoke(a_version("other")))
+    await bench.clock.advance(5.0)
+    more = [asyncio.ensure_future(bench.invoke()) for _ in range(2)]
+    await bench.settle()
+    assert [call.done() for call in more] == [False, True], "half of the starts are back"
+    for runtime in bench.cluster.started.values():
+        runtime.answer()
+    assert (await other).payload == b"1"
+    await bench.tasks.close()
+    await asyncio.gather(*calls, *more, return_exceptions=True)
+
+
+async def test_callers_who_are_served_by_what_is_there_cost_a_function_no_start() -> None:
+    bench = Bench(scaling_rate=2, starts_at_once=1)
+    first = [asyncio.ensure_future(bench.invoke()) for _ in range(2)]
+    await asyncio.gather(*first)
+    for _ in range(20):
+        calls = [bench.invoke() for _ in range(len(bench.cluster.started))]
+        assert [answer.payload for answer in await asyncio.gather(*calls)] == [b"1"] * len(calls)
+    await bench.tasks.close()
+
+
+async def test_a_function_that_is_waited_for_by_another_goes_first() -> None:
+    bench = Bench(environments_max=1)
+    bench.cluster.held = True
+    outer = asyncio.ensure_future(bench.invoke(a_version("outer")))
+    await bench.settle()
+    waiting = [
+        asyncio.ensure_future(bench.invoke(a_version("first"))),
+        asyncio.ensure_future(bench.invoke(a_version("nested"), nested=True)),
+    ]
+    await bench.settle()
+    bench.cluster.started["e1"].answer()
+    await bench.settle()
+    assert bench.cluster.started["e2"].environment.version.key.name == "nested"
+    bench.cluster.started["e2"].answer()
+    await bench.settle()
+    bench.cluster.started["e3"].answer()
+    assert [answer.payload for answer in await asyncio.gather(outer, *waiting)] == [b"1"] * 3
+    await bench.tasks.close()
+
+
+async def test_when_memory_is_short_the_one_idle_longest_goes() -> None:
+    short = False
+    bench = Bench(pressed=lambda: short)
+    for name in ("a", "b"):
+        await bench.invoke(a_version(name))
+        await bench.clock.advance(1)
+    short = True
+    assert bench.pool.reclaim(bench.clock.monotonic()) == 1
+    await bench.invoke(a_version("c"))
+    await bench.settle()
+    assert bench.cluster.stopped == ["e1", "e2"]
+    bench.cluster.held = bench.cluster.started["e3"].held = True
+    busy = asyncio.ensure_future(bench.invoke(a_version("c")))
+    await bench.settle()
+    waits = asyncio.ensure_future(bench.invoke(a_version("d")))
+    await bench.settle()
+    assert bench.pool.alive == 1, "what is busy is not taken away, and nothing is added"
+    bench.cluster.started["e3"].answer()
+    await busy
+    await bench.settle()
+    bench.cluster.started["e4"].answer()
+    assert (await waits).payload == b"1"
+    await bench.tasks.close()

@@ -7,14 +7,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from lampyr.arn import key_arn
 from lampyr.errors import ServiceException, TooManyRequestsException
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
 from lampyr.invoke.provisioned import ProvisionedEnvironments
+from lampyr.model.concurrency import ProvisionedConfig
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import InvokeResult
 from lampyr.tasks import Tasks
+from lampyr.testing.builders import ACCOUNT, REGION, a_function, a_key
 from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import FakeCluster, a_version, an_invocation
 from lampyr.worker.environment import ExecutionEnvironment
@@ -23,6 +26,8 @@ from lampyr.worker.sandbox.base import Exit, SandboxError
 from lampyr.worker.states import OVER, State
 
 ENVIRONMENTS_MAX = 3
+CONCURRENCY = 12
+SCALING_RATE = 6
 IDLE_SECONDS = 100.0
 INIT_FAILED = Failure(error_type="E", payload=b"{}")
 picks = st.integers(0, 50)
@@ -72,6 +77,9 @@ class PoolMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.calls: list[asyncio.Task[InvokeResult]] = []
         self.deployments = [0, 0, 0]
+        self.reserved: list[int | None] = [None, None, None]
+        self.kept = [0, 0, 0]
+        self.short_of_memory = False
         self.run(self._open)
 
     def run(self, action: Any) -> Any:
@@ -91,15 +99,31 @@ class PoolMachine(RuleBasedStateMachine):
             idle_seconds=IDLE_SECONDS,
             init_seconds=10.0,
             room_seconds=3_600.0,
+            scaling_rate=SCALING_RATE,
         )
-        self.pool = EnvironmentPool(self.cluster, self.tasks, self.clock, chosen)
-        self.admission = Admission(1_000)
+        self.pool = EnvironmentPool(
+            self.cluster, self.tasks, self.clock, chosen, pressed=lambda: self.short_of_memory
+        )
+        self.admission = Admission(CONCURRENCY)
         self.provisioned = ProvisionedEnvironments(self.cluster, self.pool, self.tasks, self.clock)
         self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned)
 
     def version(self, number: int) -> FunctionVersion:
         deployment = f"{number}-{self.deployments[number]}"
-        return a_version(f"f{number}", deployment_id=deployment, timeout_seconds=900)
+        return a_version(f"f{number}", deployment_id=deployment, timeout_seconds=900, version="1")
+
+    def configure(self, number: int) -> None:
+        """As the control plane does after every change of a function."""
+        version, kept = self.version(number), self.kept[number]
+        config = ProvisionedConfig(requested=kept, last_modified=0.0)
+        function = a_function(
+            version.key,
+            latest=version,
+            published={"1": version},
+            reserved_concurrency=self.reserved[number],
+            provisioned={"1": config} if kept else {},
+        )
+        self.invoker.configure(function)
 
     def environments(self, *states: State) -> list[ExecutionEnvironment]:
         known = (runtime.environment for runtime in self.cluster.started.values())
@@ -108,10 +132,28 @@ class PoolMachine(RuleBasedStateMachine):
     def busy(self) -> list[ExecutionEnvironment]:
         return self.environments(State.INVOKE, State.SETTLING)
 
-    @rule(number=st.integers(0, 2))
-    def invoke(self, number: int) -> None:
-        call = self.invoker.invoke(self.version(number), an_invocation(b"1"))
+    @rule(number=st.integers(0, 2), nested=st.booleans(), qualifier=st.sampled_from(["", ":1"]))
+    def invoke(self, number: int, nested: bool, qualifier: str) -> None:
+        version = self.version(number)
+        arn = key_arn(version.key) + qualifier
+        invocation = an_invocation(b"1", nested=nested, invoked_arn=arn)
+        call = self.invoker.invoke(version, invocation)
         self.calls.append(self.run(lambda: self.loop.create_task(call)))
+
+    @rule(
+        number=st.integers(0, 2),
+        reserved=st.sampled_from([None, 0, 1, 3]),
+        kept=st.sampled_from([0, 0, 1, 2]),
+    )
+    def set_apart(self, number: int, reserved: int | None, kept: int) -> None:
+        self.reserved[number] = reserved
+        self.kept[number] = kept if reserved is None else min(kept, reserved)
+        self.run(lambda: self.configure(number))
+
+    @rule(short=st.booleans())
+    def memory(self, short: bool) -> None:
+        self.short_of_memory = short
+        self.run(lambda: self.pool.reclaim(self.clock.monotonic()))
 
     @precondition(lambda self: self.cluster.pending)
     @rule(which=picks, fate=st.sampled_from(["comes", "comes", "comes", "fails", "raises", "dies"]))
@@ -154,6 +196,7 @@ class PoolMachine(RuleBasedStateMachine):
         retired = self.version(number).deployment_id
         self.deployments[number] += 1
         self.run(lambda: self.pool.retire([retired]))
+        self.run(lambda: self.configure(number))
 
     @rule(seconds=st.sampled_from([1.0, IDLE_SECONDS]))
     def time_passes(self, seconds: float) -> None:
@@ -194,7 +237,7 @@ class PoolMachine(RuleBasedStateMachine):
     def nobody_waits_where_there_is_room(self) -> None:
         groups = {*self.pool._groups.values(), *self.pool._group_of.values()}
         if any(group.starved for group in groups):
-            assert self.pool.alive + self.pool._starting == ENVIRONMENTS_MAX
+            assert self.pool._living == ENVIRONMENTS_MAX or self.short_of_memory
             assert not self.pool._idle_since, "one that idles could have made room"
 
     def calls_came_to_a_right_end(self) -> None:
@@ -206,8 +249,31 @@ class PoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def never_more_than_there_may_be(self) -> None:
-        assert self.pool.alive + self.pool._starting <= ENVIRONMENTS_MAX
+        assert self.pool._living <= ENVIRONMENTS_MAX
         assert len(self.environments(*(set(State) - OVER))) <= ENVIRONMENTS_MAX
+
+    @invariant()
+    def pools_add_up_to_the_account(self) -> None:
+        shared = self.admission.pool(a_key("another"))
+        claimed = [
+            kept if reserved is None else reserved
+            for kept, reserved in zip(self.kept, self.reserved, strict=True)
+        ]
+        assert shared.limit + sum(claimed) == CONCURRENCY
+        assert shared.in_flight >= 0
+        for number, reserved in enumerate(self.reserved):
+            own = self.admission.pool(self.version(number).key)
+            assert own.in_flight >= 0
+            assert own is shared or own.limit == (reserved or 0) - self.kept[number]
+
+    @invariant()
+    def provisioned_counts_are_what_there_is(self) -> None:
+        allotments = {id(each): each for each in self.provisioned._of.values()}
+        for allotment in allotments.values():
+            mine = [each for each in self.provisioned._of.values() if each is allotment]
+            assert allotment.alive == len(mine)
+            assert len({each.id for each in allotment.ready}) == len(allotment.ready)
+            assert len(allotment.ready) <= allotment.alive
 
     @invariant()
     def what_is_idle_is_known_once(self) -> None:
@@ -227,6 +293,9 @@ class PoolMachine(RuleBasedStateMachine):
             self.loop.close()
 
     def everything_comes_to_its_end(self) -> None:
+        self.memory(False)
+        for number in range(3):
+            self.set_apart(number, None, 0)
         for _ in range(1_000):
             self.settle()
             if not (self.calls or self.cluster.pending or self.busy()):
@@ -238,13 +307,16 @@ class PoolMachine(RuleBasedStateMachine):
             while self.environments(State.SETTLING):
                 self.asks_for_more(0)
         assert not self.calls, "a caller waits for ever"
+        assert self.pool._claimed == 0
+        assert not self.provisioned._of
+        assert not self.provisioned._functions
         self.time_passes(IDLE_SECONDS)
         self.settle()
         assert (self.pool.alive, self.pool._starting) == (0, 0)
         assert not self.pool._groups
         assert not self.pool._idle_since
         assert not self.pool._rest.awake
-        assert self.admission.in_flight("000000000000", "us-east-1") == 0
+        assert self.admission.in_flight(ACCOUNT, REGION) == 0
         assert sorted(self.cluster.stopped) == sorted(self.cluster.started)
 
 

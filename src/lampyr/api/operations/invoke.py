@@ -112,6 +112,7 @@ def _invocation(call: Call, request: dict[str, Any], arn: str, payload: bytes) -
         trace_header=call.trace_header,
         tenant_id=request.get("TenantId"),
         wants_log_tail=request.get("LogType") == "Tail",
+        nested=call.from_function,
     )
 
 

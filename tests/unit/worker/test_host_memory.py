@@ -1,0 +1,22 @@
+"""What the host has left: of its own memory, or of its container's limit."""
+
+from pathlib import Path
+
+from lampyr.limits import MIB
+from lampyr.worker.host_memory import available_bytes
+
+
+def test_the_smaller_of_the_hosts_and_the_containers_counts(tmp_path: Path) -> None:
+    meminfo, cgroup = tmp_path / "meminfo", tmp_path / "cgroup"
+    meminfo.write_text("MemTotal: 4096 kB\nMemAvailable:    2048 kB\n")
+    cgroup.mkdir()
+    assert available_bytes(meminfo, cgroup) == 2 * MIB
+    for name, text in (
+        ("memory.max", f"{3 * MIB}\n"),
+        ("memory.current", f"{5 * MIB // 2}\n"),
+        ("memory.stat", f"anon 5\ninactive_file {MIB // 4}\nactive_file {MIB // 4}\n"),
+    ):
+        (cgroup / name).write_text(text)
+    assert available_bytes(meminfo, cgroup) == MIB
+    (cgroup / "memory.max").write_text("max\n")
+    assert available_bytes(meminfo, cgroup) == 2 * MIB
