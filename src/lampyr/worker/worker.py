@@ -185,12 +185,11 @@ class Worker:
         return await self._parts.code.directory(sha256, runtime)
 
     async def _layers(self, version: FunctionVersion, runtime: Runtime) -> list[Path]:
-        return [
-            await self._parts.code.directory(
-                base64.b64decode(layer.code_sha256).hex(), runtime, inside=OPT
-            )
-            for layer in version.layers
-        ]
+        if not version.layers:
+            return []
+        names = [base64.b64decode(layer.code_sha256).hex() for layer in version.layers]
+        directory = self._parts.code.directory
+        return list(await asyncio.gather(*(directory(n, runtime, inside=OPT) for n in names)))
 
     async def _launch(
         self,

@@ -10,8 +10,12 @@ from lampyr.control import functions, layers
 from lampyr.control.requests import PublishLayer
 from lampyr.errors import CodeStorageExceededException, InvalidParameterValueException
 from lampyr.limits import DEFAULT_LIMITS
+from lampyr.model.image import ImageConfig
+from lampyr.model.layer import Layer, LayerUse, LayerVersion
+from lampyr.model.policy import Policy, Statement
 from lampyr.model.resource import ResourceKey
-from lampyr.testing.builders import ACCOUNT, REGION, a_key, a_zip
+from lampyr.store.codec import dump, dump_function, load, load_function
+from lampyr.testing.builders import ACCOUNT, REGION, a_function, a_key, a_version, a_zip
 from lampyr.testing.control import Control, running_control
 from tests.unit.control.calls import configure, create, look, packages, publish, refer, update
 
@@ -104,3 +108,23 @@ async def test_layers_count_as_code_of_the_account() -> None:
         await publish_layer(control)
         with pytest.raises(CodeStorageExceededException):
             await publish_layer(control)
+
+
+def test_a_layer_and_the_function_that_has_it_are_documents_and_back() -> None:
+    policy = Policy(statements=(Statement(sid="a", document="{}"),), revision_id="r")
+    version = LayerVersion(
+        number=3,
+        created=1.5,
+        code_sha256="hash",
+        code_bytes=1,
+        unzipped_bytes=2,
+        runtimes=("python3.12",),
+        policy=policy,
+    )
+    layer = Layer(key=KEY, versions=(version,), last_version=4)
+    assert load(Layer, dump(layer)) == layer
+    use = LayerUse(arn="arn", code_sha256="hash", code_bytes=1, unzipped_bytes=2)
+    image = ImageConfig(command=("a", "b"), working_directory="/app")
+    latest = a_version(layers=(use, use), image_config=image, image_uri="a.b/c:d")
+    function = a_function(latest=latest)
+    assert load_function(function.key, dump_function(function), {}) == function
