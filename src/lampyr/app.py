@@ -40,6 +40,7 @@ from lampyr.observe.metrics import Counters
 from lampyr.queue.dispatcher import AsyncQueue
 from lampyr.queue.parts import QueueParts
 from lampyr.settings import Settings
+from lampyr.shipping.shipper import LOGS, METRICS, Shipper
 from lampyr.store.base import Store, StoreError
 from lampyr.store.postgresql import SCHEMES, PostgresqlStore, open_postgresql
 from lampyr.store.sqlite import SqliteStore, open_store
@@ -141,6 +142,9 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         account_of = credentials.account_of
         opening = open_neighbours(_neighbours(settings, listener), clock, account_of)
         neighbours = await stack.enter_async_context(opening)
+        shipper = await _open_shipper(settings, logs, neighbours, clock)
+        if shipper is not None:
+            stack.push_async_callback(shipper.close)
         tasks = Tasks()
         stack.push_async_callback(tasks.close)
         ground = _Ground(
@@ -161,6 +165,9 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         worker = _worker(ground, door, catalog)
         stack.push_async_callback(worker.drain)
         services = await _services(ground, worker)
+        if shipper is not None:
+            services.invoker.on_throttle = shipper.throttled
+            tasks.start(supervise(shipper.run, "CloudWatch"), "CloudWatch")
         api = LambdaApi(
             services,
             region=settings.region,
@@ -260,6 +267,21 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
         aws=ground.neighbours.aws,
         download_secret=os.urandom(DOWNLOAD_SECRET_BYTES),
     )
+
+
+async def _open_shipper(
+    settings: Settings, logs: FileLogStore, neighbours: Neighbours, clock: Clock
+) -> Shipper | None:
+    """Logs and metrics of functions go to CloudWatch, where there is one."""
+    if settings.neighbours == Mode.OFF and not settings.endpoints:
+        return None
+    file = settings.data_dir / "neighbours" / "shipped.json"
+    shipper = Shipper(neighbours.aws, logs, neighbours.directory, clock, file)
+    await shipper.open()
+    logs.on_written = shipper.written
+    neighbours.door.before[LOGS] = shipper.before_logs
+    neighbours.door.before[METRICS] = shipper.before_metrics
+    return shipper
 
 
 async def _let_neighbours_in(

@@ -1,9 +1,10 @@
 """The one door to running a function: every invocation, from wherever, comes through here."""
 
 import logging
+from collections.abc import Callable
 
 from lampyr.clock import Clock
-from lampyr.errors import ServiceException
+from lampyr.errors import ServiceException, TooManyRequestsException
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.allotment import Provision
 from lampyr.invoke.pool import EnvironmentPool
@@ -31,6 +32,8 @@ class Invoker:
         self._clock = clock
         self._admission = admission
         self._provisioned = provisioned
+        self.on_throttle: Callable[[FunctionKey, str], None] = _nobody
+        """Is told of each invocation that is refused: the function, and the ARN invoked."""
 
     def begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
         """Run `invocation` if an environment waits for it; false, and nothing is done, if not.
@@ -66,7 +69,11 @@ class Invoker:
         if allotment is not None and (ahead := self._provisioned.take(allotment)) is not None:
             return await self._run(ahead, version, invocation)
         counted = self._admission.pool(version.key)
-        counted.check()
+        try:
+            counted.check()
+        except TooManyRequestsException:
+            self.on_throttle(version.key, invocation.invoked_arn)
+            raise
         counted.in_flight += 1
         if allotment is not None:
             allotment.spillovers += 1
@@ -139,6 +146,10 @@ class Invoker:
         if isinstance(got, Failure):
             return _init_failed(version, invocation, got)
         return await self._run(got, version, invocation, started)
+
+
+def _nobody(_key: FunctionKey, _invoked_arn: str) -> None:
+    pass
 
 
 def cut_short() -> ServiceException:

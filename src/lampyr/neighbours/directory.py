@@ -21,6 +21,20 @@ class Directory:
         self._embedded = embedded
         self._own_url = own_url
 
+    def is_there(self, service: str) -> bool:
+        """Whether it can be called without starting anything."""
+        if service in self._chosen:
+            return True
+        return self._embedded is not None and self._embedded.is_running
+
+    def is_embedded(self, service: str) -> bool:
+        return service not in self._chosen and self._embedded is not None
+
+    @property
+    def generation(self) -> int:
+        """Changes when the embedded services begin anew from what they saved."""
+        return 0 if self._embedded is None else self._embedded.generation
+
     async def endpoint(self, service: str) -> Endpoint:
         if service == LAMBDA:
             return Endpoint(url=self._own_url)

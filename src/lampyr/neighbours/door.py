@@ -6,7 +6,7 @@ of a function's role becomes the id of its account, and nobody reaches their adm
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 from xml.sax.saxutils import escape
 
@@ -36,6 +36,8 @@ class NeighbourDoor:
     def __init__(self, forwarder: Forwarder, account_of: Callable[[str], str | None]) -> None:
         self._forwarder = forwarder
         self._account_of = account_of
+        self.before: dict[str, Callable[[], Awaitable[None]]] = {}
+        """By service: what is done before a request is passed on to it."""
 
     async def forward(
         self, request: Request, *, service: str, region: str, access_key: str | None
@@ -43,6 +45,8 @@ class NeighbourDoor:
         """The service's answer, or why there is none, in words that its clients read."""
         if is_administration(request.path):
             return refusal(request, service, NOT_FOUND, "NotFound", "There is no such page.")
+        if (prepare := self.before.get(service)) is not None:
+            await prepare()
         path = f"{request.path}?{request.query}" if request.query else request.path
         forwarded = Forwarded(
             method=request.method,

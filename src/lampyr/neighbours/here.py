@@ -30,6 +30,7 @@ class NeighbourSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbours:
     aws: Aws
+    directory: Directory
     door: NeighbourDoor
     process: NeighbourProcess | None
     """None where there are no embedded neighbours."""
@@ -49,9 +50,10 @@ async def open_neighbours(
         http = HttpClient(clock)
         stack.push_async_callback(http.close)
         chosen = {endpoint_name(name) or name: url for name, url in settings.endpoints.items()}
-        clients = AwsClients(Directory(chosen, process, settings.url), http, clock)
+        directory = Directory(chosen, process, settings.url)
+        clients = AwsClients(directory, http, clock)
         door = NeighbourDoor(clients, account_of)
-        yield Neighbours(aws=clients, door=door, process=process)
+        yield Neighbours(aws=clients, directory=directory, door=door, process=process)
 
 
 def _child(settings: NeighbourSettings) -> ChildSettings:

@@ -68,7 +68,8 @@ class NeighbourProcess:
         self._process: Process | None = None
         self._ready: asyncio.Future[None] | None = None
         self._said: deque[str] = deque(maxlen=SAID_LINES)
-        self._stopping = False
+        self._stopping = self._running = False
+        self._generation = 0
 
     def open(self) -> None:
         """Make the directories and the sockets' place; the process is not started by this."""
@@ -87,6 +88,15 @@ class NeighbourProcess:
     def push_path(self) -> str:
         """Where the services invoke functions."""
         return f"/proc/self/fd/{self._run_dir}/invoke"
+
+    @property
+    def is_running(self) -> bool:
+        return self._running
+
+    @property
+    def generation(self) -> int:
+        """How often it has become ready: each time with what it last saved."""
+        return self._generation
 
     @property
     def pid(self) -> int | None:
@@ -110,6 +120,7 @@ class NeighbourProcess:
     async def close(self) -> None:
         """Stop it; what it holds is saved first."""
         self._stopping = True
+        self._running = False
         process = self._process
         if process is not None and process.returncode is None:
             if process.stdin is not None:
@@ -144,9 +155,12 @@ class NeighbourProcess:
                     return
                 log.warning("The neighbours do not start again: %s", error)
             else:
+                self._running = True
+                self._generation += 1
                 if not first.done():
                     first.set_result(None)
                 code = await process.wait()
+                self._running = False
                 if self._stopping:
                     return
                 self._tell_of_death(code)

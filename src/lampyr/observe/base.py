@@ -71,6 +71,10 @@ class LogStore(Protocol):
         """Forget the group and all its lines. Nothing happens when there is no such group."""
         ...
 
+    async def flush(self) -> None:
+        """Everything appended until now is where `read` finds it."""
+        ...
+
     async def close(self) -> None:
         """Everything appended is on disk afterwards."""
         ...

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import threading
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +54,8 @@ class FileLogStore:
         pending_bytes_max: int = PENDING_BYTES_MAX,
         flush_seconds: float = FLUSH_SECONDS,
     ) -> None:
+        self.on_written: Callable[[Sequence[_Pending]], None] | None = None
+        """Is told, in the writer's thread, of what goes to the disk."""
         self._root = root
         self._segments = Segments(root, bytes_per_group, clock)
         self._clock = clock
@@ -116,6 +118,9 @@ class FileLogStore:
                 self._segments.delete(group)
 
         await asyncio.to_thread(work)
+
+    async def flush(self) -> None:
+        await asyncio.to_thread(self._flush)
 
     async def close(self) -> None:
         """Everything appended is on disk afterwards; what a full disk refuses is given up."""
@@ -222,6 +227,8 @@ class FileLogStore:
                 chunk.append(encode(event))
         self._stuck += [(group, b"".join(chunk)) for group, chunk in chunks.items()]
         self._written += size
+        if batch and self.on_written is not None:
+            self.on_written(batch)
 
     def _note_lost(self) -> None:
         with self._losing:

@@ -50,6 +50,9 @@ class MemoryLogStore:
         lines = len(self._events.pop(group, ()))
         self._forgotten[group] = self._forgotten.get(group, 0) + lines
 
+    async def flush(self) -> None:
+        pass
+
     async def close(self) -> None:
         self._closed = True
         self._wake()

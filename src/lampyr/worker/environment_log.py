@@ -43,16 +43,16 @@ class Start:
 class End:
     """END and REPORT to be, and before them START where nothing stands between: `LogRecord`."""
 
-    __slots__ = ("_form", "_now_ms", "_report", "_start")
+    __slots__ = ("_start", "form", "now_ms", "report")
 
     def __init__(self, form: LogForm, now_ms: int, report: Report, start: Start | None) -> None:
-        self._form = form
-        self._now_ms = now_ms
-        self._report = report
+        self.form = form
+        self.now_ms = now_ms
+        self.report = report
         self._start = start
 
     def events(self) -> Sequence[LogEvent]:
-        ended = lines.report_events(self._form, self._now_ms, self._report)
+        ended = lines.report_events(self.form, self.now_ms, self.report)
         return ended if self._start is None else (*self._start.events(), *ended)
 
     def lines(self) -> bytes | None:

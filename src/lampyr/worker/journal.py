@@ -77,6 +77,7 @@ class Journal:
             status=status,
             error_type=error_type,
             trace=_trace(invocation.trace_header),
+            invoked_arn=invocation.invoked_arn,
         )
         self._log.report(now_ms, report)
         return self._log.take_tail() if invocation.wants_log_tail else b""

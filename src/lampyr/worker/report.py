@@ -87,6 +87,8 @@ class Report:
     status: Status = Status.SUCCESS
     error_type: str | None = None
     trace: Trace | None = None
+    invoked_arn: str = ""
+    """The function with the qualifier that the call gave, if any: for metrics."""
 
 
 def stream_name(started: float, version: str, unique: str) -> str:

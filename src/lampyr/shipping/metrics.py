@@ -1,0 +1,119 @@
+"""The metrics of functions: summed by minute as invocations end, sent when CloudWatch is there.
+
+The log store's writer tells of invocations that ended, in its own thread and in batches, so the
+warm path does nothing for this.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+from lampyr.aws.base import Aws
+from lampyr.model.function import FunctionKey
+from lampyr.observe.base import LogEvent, LogGroup, LogRecord
+from lampyr.shipping.rules import (
+    COUNT,
+    MILLISECONDS,
+    MINUTE,
+    NAMESPACE,
+    Figures,
+    Metric,
+    datum,
+    dimensions,
+)
+from lampyr.worker.environment_log import End
+from lampyr.worker.report import Status
+
+FIGURES_MAX: Final = 3_000
+"""Of minutes that nobody took; then the oldest are forgotten."""
+DATA_PER_CALL: Final = 200
+
+Written = tuple[LogGroup, Sequence[LogEvent] | LogRecord, int]
+
+
+class MetricBook:
+    """May be written by any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._figures: dict[Metric, Figures] = {}
+
+    def written(self, batch: Sequence[Written]) -> None:
+        """What the log store wrote; invocations that ended are among it."""
+        ended = [item for _, item, _ in batch if isinstance(item, End)]
+        if ended:
+            with self._lock:
+                for end in ended:
+                    self._ended(end)
+                self._make_room()
+
+    def add(
+        self, key: FunctionKey, invoked_arn: str, at: float, name: str, value: float = 1.0
+    ) -> None:
+        """A count that is no invocation's, such as `Throttles`."""
+        with self._lock:
+            self._add(key, (_resource(key, invoked_arn), ""), at, ((name, COUNT, value),))
+            self._make_room()
+
+    def take(self) -> dict[Metric, Figures]:
+        """All figures so far; they are the caller's now."""
+        with self._lock:
+            found, self._figures = self._figures, {}
+        return found
+
+    def give_back(self, figures: dict[Metric, Figures]) -> None:
+        """They were not sent; for the next `take`."""
+        with self._lock:
+            figures.update(self._figures)
+            self._figures = figures
+            self._make_room()
+
+    def _ended(self, end: End) -> None:
+        form, report = end.form, end.report
+        parts = form.function_arn.split(":")
+        key = FunctionKey(parts[4], parts[3], form.function_name)
+        resource = _resource(key, report.invoked_arn)
+        error = 0.0 if report.status is Status.SUCCESS else 1.0
+        figures = (
+            ("Invocations", COUNT, 1.0),
+            ("Errors", COUNT, error),
+            ("Duration", MILLISECONDS, round(report.duration_ms, 2)),
+        )
+        self._add(key, (resource, form.version), end.now_ms / 1_000, figures)
+
+    def _add(
+        self,
+        key: FunctionKey,
+        ran: tuple[str, str],
+        at: float,
+        figures: Sequence[tuple[str, str, float]],
+    ) -> None:
+        minute = int(at) // MINUTE * MINUTE
+        for dims in dimensions(key.name, *ran):
+            for name, unit, value in figures:
+                metric = Metric(key.account_id, key.region, minute, name, unit, dims)
+                found = self._figures.get(metric)
+                if found is None:
+                    found = self._figures[metric] = Figures()
+                found.add(value)
+
+    def _make_room(self) -> None:
+        while len(self._figures) > FIGURES_MAX:
+            del self._figures[next(iter(self._figures))]
+
+
+def _resource(key: FunctionKey, invoked_arn: str) -> str:
+    """The function's name, with the qualifier that was invoked."""
+    return ":".join(invoked_arn.split(":")[6:]) or key.name
+
+
+async def send(aws: Aws, figures: dict[Metric, Figures]) -> None:
+    """Take out of `figures` what was sent; raises `AwsCallError`."""
+    while figures:
+        first = next(iter(figures))
+        of = (first.account_id, first.region)
+        some = [metric for metric in figures if metric[:2] == of][:DATA_PER_CALL]
+        data: list[dict[str, Any]] = [datum(metric, figures[metric]) for metric in some]
+        await aws.call("cloudwatch", *of, "PutMetricData", Namespace=NAMESPACE, MetricData=data)
+        for metric in some:
+            del figures[metric]
