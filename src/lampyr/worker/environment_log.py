@@ -57,10 +57,10 @@ class End:
 
     def lines(self) -> bytes | None:
         """As one text, where each event is one line: nearly always."""
-        form, start, report = self._form, self._start, self._report
+        form, start, report = self.form, self._start, self.report
         if form.json or start is None or report.trace is not None:
             return None
-        stamp = f"{self._now_ms}\t{form.stream}\t"
+        stamp = f"{self.now_ms}\t{form.stream}\t"
         text = (
             f"{start.now_ms}\t{form.stream}\t{lines.start_text(form, report.request_id)}\n"
             f"{stamp}{lines.end_text(report.request_id)}\n"
