@@ -1,4 +1,4 @@
-"""A function that is forked from its runtime's template finds what one that is started finds."""
+"""A function that takes over a process made ahead finds what one that is started finds."""
 
 import time
 from typing import Any, Final
@@ -83,3 +83,43 @@ def test_what_a_function_brings_itself_is_what_it_imports(lambda_client: Any) ->
     own = {"app.py": "import queue\nFORKED = False\ndef handler(event, context): return queue.OWN"}
     with function(lambda_client, zipped({**own, "queue.py": "OWN = 1"})) as name:
         assert value(lambda_client, name) == 1
+
+
+NODE_LOOK: Final = """
+const fs = require("fs"), http = require("http");
+const read = (path) => fs.readFileSync(path, "latin1");
+const parked = read("/proc/self/cmdline").includes("park.mjs");
+const own = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NODE_PENDING",
+  "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+  "_X_AMZN_TRACE_ID"];
+exports.handler = async () => {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([k]) => !own.includes(k)));
+  const status = read("/proc/self/status").split("\\n").filter((line) =>
+    /^(Cap|NoNewPrivs|Seccomp|Uid|Gid|SigBlk|SigIgn|NSpid)/.test(line));
+  const mounts = read("/proc/self/mounts").split("\\n").filter(Boolean).map((line) => {
+    const [, target, kind, options] = line.split(" ");
+    return [target, kind, options.split(",").includes("ro")];
+  });
+  return [parked, {
+    env, argv: process.argv, execArgv: process.execArgv, cwd: process.cwd(), pid: process.pid,
+    files: fs.readdirSync("."), stdin: fs.readlinkSync("/proc/self/fd/0"), file: __filename,
+    status, mounts: mounts.map(String).sort(), limits: read("/proc/self/limits"),
+    environ: require("child_process").execSync("echo $LAMBDA_TASK_ROOT").toString(),
+    main: require.main === module, paths: module.paths,
+  }];
+};
+"""
+
+
+def test_a_parked_node_sees_what_a_started_one_sees(lambda_client: Any, need: Any) -> None:
+    need("nodejs20.x")
+    package = zipped({"app.js": NODE_LOOK})
+    answer = forked(lambda_client, package, Runtime="nodejs20.x", Timeout=30)
+    plain = {"Variables": {"NODE_PENDING": "1"}}
+    with function(
+        lambda_client, package, Runtime="nodejs20.x", Timeout=30, Environment=plain
+    ) as name:
+        was_parked, expected = value(lambda_client, name)
+    assert not was_parked
+    assert answer == expected
+    assert answer["files"] == ["app.js"]

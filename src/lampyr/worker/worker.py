@@ -26,11 +26,12 @@ from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import Level, LogForm, parse_level, stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
-from lampyr.worker.runtimes.forks import may_fork, template_of
+from lampyr.worker.runtimes.forks import may_fork, park_of, template_of
 from lampyr.worker.runtimes.model import OPT
 from lampyr.worker.sandbox.base import (
     ExecuteError,
     Exit,
+    ParkSpec,
     Sandbox,
     SandboxDriver,
     SandboxError,
@@ -214,15 +215,17 @@ class Worker:
             log_stream=stream,
             initialization_type="provisioned-concurrency" if provisioned else "on-demand",
         )
+        argv = runtime.command(
+            memory_mb=version.memory_mb,
+            task=task_directory,
+            layers=layers,
+            configured=version.environment,
+        )
         spec = SandboxSpec(
             template=self._template(version, runtime, task_directory, layers=bool(layers)),
+            park=self._park(version, runtime, argv, layers=bool(layers)),
             environment_id=environment_id,
-            argv=runtime.command(
-                memory_mb=version.memory_mb,
-                task=task_directory,
-                layers=layers,
-                configured=version.environment,
-            ),
+            argv=argv,
             variables=variables(version, launch),
             mounts={**runtime.mounts, "/var/task": str(task_directory)},
             layers=tuple(map(str, layers)),
@@ -262,6 +265,13 @@ class Worker:
         ):
             return None
         return template_of(runtime)
+
+    def _park(
+        self, version: FunctionVersion, runtime: Runtime, argv: tuple[str, ...], *, layers: bool
+    ) -> ParkSpec | None:
+        if not self._parts.templates:
+            return None
+        return park_of(runtime, argv, version.environment or {}, layers=layers)
 
     async def _connect(
         self, environment: ExecutionEnvironment, sandbox: Sandbox, access_key_id: str

@@ -165,6 +165,7 @@ def _with_paths(runtime: Runtime) -> Runtime:
         version=runtime.version,
         argv=runtime.argv,
         template_argv=runtime.template_argv,
+        park_script=runtime.park_script,
         mounts=runtime.mounts,
         variables=MappingProxyType(variables),
     )

@@ -1,7 +1,8 @@
-"""Whether a function may be forked from its runtime's template: a rule, and what it looks at.
+"""Whether a function may take over an interpreter that has started already: rules.
 
-A template is an interpreter that has started already. What its start depends on must not be what
-a function configures, and what it has imported must not be what a function brings itself.
+It is forked from a template, or is told to a process that waits. What the interpreter's start
+depends on must not be what a function configures, and what it has imported must not be what a
+function brings itself.
 """
 
 import sys
@@ -9,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from lampyr.worker.runtimes.model import Runtime
-from lampyr.worker.sandbox.base import TemplateSpec
+from lampyr.worker.sandbox.base import ParkSpec, TemplateSpec
 
 _VARIABLES: Final = frozenset(
     {"AWS_LAMBDA_EXEC_WRAPPER", "LANG", "LANGUAGE", "OPENSSL_CONF", "OPENSSL_MODULES"}
 )
-_PREFIXES: Final = ("PYTHON", "LD_", "LC_", "MALLOC_", "GLIBC_")
+_PREFIXES: Final = (
+    "PYTHON", "NODE_", "UV_", "SSL_", "ICU_", "LD_", "LC_", "MALLOC_", "GLIBC_",
+)  # fmt: skip
 """Read by the interpreter, or by what loads it, before the first line of a program."""
 _IMPORTED: Final = frozenset(sys.stdlib_module_names) | {
     "awslambdaric", "boto3", "botocore", "bootstrap", "dateutil", "jmespath", "lampyr_runtime",
@@ -28,11 +31,28 @@ def may_fork(
     runtime: Runtime, configured: Mapping[str, str], modules: Iterable[str], *, layers: bool
 ) -> bool:
     """`modules` are the names of files and directories on top of the function's package."""
-    if not runtime.template_argv or layers:
-        return False
-    if any(name in _VARIABLES or name.startswith(_PREFIXES) for name in configured):
+    if not runtime.template_argv or layers or not _starts_as_any(configured):
         return False
     return not any(name.partition(".")[0] in _IMPORTED for name in modules)
+
+
+def park_of(
+    runtime: Runtime, argv: tuple[str, ...], configured: Mapping[str, str], *, layers: bool
+) -> ParkSpec | None:
+    """What may be started ahead of a function that will be started by `argv`."""
+    if not runtime.park_script or layers or not _starts_as_any(configured):
+        return None
+    variables = {
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime.name}",
+        **runtime.variables,
+    }
+    return ParkSpec(argv=(*argv[:-1], runtime.park_script), variables=variables)
+
+
+def _starts_as_any(configured: Mapping[str, str]) -> bool:
+    return not any(name in _VARIABLES or name.startswith(_PREFIXES) for name in configured)
 
 
 def template_of(runtime: Runtime) -> TemplateSpec:

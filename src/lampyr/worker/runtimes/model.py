@@ -57,6 +57,8 @@ class Runtime:
     """Of the process, with the paths of the inside."""
     template_argv: tuple[str, ...] = ()
     """Of a process from which functions can be forked; empty where there is none."""
+    park_script: str = ""
+    """Stands in for the last word of `argv` where the process is to wait for its function."""
     mounts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Target inside → directory on the host, read-only.
 

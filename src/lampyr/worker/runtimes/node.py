@@ -87,6 +87,7 @@ class NodeRuntimes:
             name=name,
             version=interpreter.version,
             argv=("/var/lang/bin/node", *_FLAGS, *_off(release), "/var/runtime/start.mjs"),
+            park_script="/var/runtime/park.mjs",
             mounts=MappingProxyType({"/var/lang": interpreter.prefix, "/var/runtime": str(tree)}),
             variables=MappingProxyType({"NODE_PATH": node_path}),
         )
@@ -161,6 +162,7 @@ def _assemble(tree: Path, client: RuntimeClient, kept: Path) -> None:
     for name, target in (
         ("runtime-client.cjs", "runtime-client.cjs"),
         (f"start-{generation}.mjs", "start.mjs"),
+        ("park.mjs", "park.mjs"),
     ):
         shutil.copyfile(_OWN / name, tree / target)
         (tree / target).chmod(0o644)

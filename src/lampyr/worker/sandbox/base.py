@@ -12,6 +12,7 @@ __all__ = [
     "Egress",
     "ExecuteError",
     "Exit",
+    "ParkSpec",
     "Sandbox",
     "SandboxDriver",
     "SandboxError",
@@ -37,6 +38,18 @@ class TemplateSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParkSpec:
+    """A process that can be started before it is known for which function.
+
+    When the function is there, its directories are mounted, and its variables come to the process
+    as a JSON object on stdin, which ends with it.
+    """
+
+    argv: tuple[str, ...]
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSpec:
     environment_id: str
     argv: tuple[str, ...]
@@ -58,6 +71,8 @@ class SandboxSpec:
     cwd: str = "/var/task"
     template: TemplateSpec | None = None
     """What it may be forked from. A driver that cannot, or has none ready, executes `argv`."""
+    park: ParkSpec | None = None
+    """What can be started ahead of it; a driver that has none ready executes `argv`."""
     rlimits: Mapping[str, int] = field(default_factory=dict)
     """Further resource limits: name without `RLIMIT_` → value, as in `{"STACK": 8388608}`."""
 

@@ -45,6 +45,7 @@ class Spawner:
         self._on_template = on_template
         self._on_death = on_death
         self._started: dict[str, asyncio.Future[tuple[int, int]]] = {}
+        self._furnished: dict[str, asyncio.Future[str | None]] = {}
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._sending = False
         self._socket: socket.socket | None = None
@@ -98,6 +99,17 @@ class Spawner:
         self._tell(message, descriptors)
         return await asyncio.shield(future)
 
+    async def furnish(self, name: str, mounts: Mapping[str, str]) -> None:
+        """Mount directories of the host, read-only, in a sandbox that has not begun its work."""
+        if self._socket is None:
+            raise SandboxDiedError("the spawner is gone")
+        future = asyncio.get_running_loop().create_future()
+        self._furnished[name] = future
+        self._tell({"furnish": name, "mounts": list(mounts.items())}, [])
+        error = await asyncio.shield(future)
+        if error is not None:
+            raise SandboxError(f"could not furnish a sandbox: {error}")
+
     def make_template(self, message: Mapping[str, Any]) -> None:
         """What comes of it `on_template` is told; nothing comes when this process dies."""
         if self._socket is not None:
@@ -150,6 +162,8 @@ class Spawner:
             if name in self._started:  # It could not be cloned.
                 self._started.pop(name).set_result((0, -1))
             self._on_exit(name, message["status"], message["out_of_memory"])
+        elif (name := message.get("furnished")) is not None:
+            self._furnished.pop(name).set_result(message["error"])
         elif "template" in message:
             self._on_template(message)
 
@@ -160,11 +174,13 @@ class Spawner:
             for fd in descriptors:
                 os.close(fd)
         self._unsent.clear()
-        for future in self._started.values():
+        waited: list[asyncio.Future[Any]] = [*self._started.values(), *self._furnished.values()]
+        for future in waited:
             if not future.done():
                 future.set_exception(SandboxDiedError("the spawner died"))
                 future.exception()  # Whoever waits is told; when nobody does, that is no bug.
         self._started.clear()
+        self._furnished.clear()
 
     async def wait(self) -> None:
         """Until the process is reaped; it ends when the socket is closed."""

@@ -15,6 +15,7 @@ import logging
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from lampyr.clock import Clock
 from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.worker.network.base import Network
 from lampyr.worker.sandbox import packets, rootfs, wiring
-from lampyr.worker.sandbox.base import SandboxError, TemplateSpec
+from lampyr.worker.sandbox.base import SandboxError, SandboxSpec, TemplateSpec
 from lampyr.worker.sandbox.client import Spawner
 from lampyr.worker.sandbox.disks import Disk, Disks
 from lampyr.worker.sandbox.isolated import (
@@ -32,6 +33,7 @@ from lampyr.worker.sandbox.isolated import (
     known_files,
     listeners,
 )
+from lampyr.worker.sandbox.parked import Parked, Parking
 from lampyr.worker.sandbox.spawner.cgroups import describe
 from lampyr.worker.sandbox.templates import Templates
 
@@ -62,6 +64,9 @@ class NamespacesDriver(IsolatedDriver):
         self._endpoint_port = endpoint_port
         self._disks = Disks(self._instance.scratch, self._tasks)
         self.templates = Templates(clock, self._tasks, self._make_template)
+        self.parking = Parking(clock, self._tasks, self._park)
+        self._stdins: dict[str, int] = {}
+        """Of sandboxes that are being started and read something."""
         self._config: dict[str, Any] = {}
         self._spawner: Spawner | None = None
         self._spawning = asyncio.Lock()
@@ -73,6 +78,50 @@ class NamespacesDriver(IsolatedDriver):
 
     def expect(self, template: TemplateSpec) -> None:
         self.templates.ready(template)
+
+    async def start(self, spec: SandboxSpec) -> IsolatedSandbox:
+        if spec.park is not None and os.geteuid() == 0:
+            # Only root can take a directory of the host into a sandbox that is there already.
+            parked = self.parking.take(spec)
+            if parked is not None and await self._began(parked, spec):
+                return parked.sandbox
+        return await super().start(spec)
+
+    async def _park(self, spec: SandboxSpec) -> Parked:
+        """Start a sandbox whose process waits to hear of its function."""
+        read, write = os.pipe2(os.O_CLOEXEC)
+        self._stdins[spec.environment_id] = read
+        try:
+            sandbox = await super().start(replace(spec, park=None))
+        except BaseException:
+            os.close(write)
+            raise
+        finally:
+            os.close(self._stdins.pop(spec.environment_id))
+        return Parked(sandbox, write)
+
+    async def _began(self, parked: Parked, spec: SandboxSpec) -> bool:
+        """Whether a parked sandbox is now that of the spec; if not, nothing is left of it."""
+        sandbox = parked.sandbox
+        mounts = {k: v for k, v in spec.mounts.items() if k not in sandbox.spec.mounts}
+        try:
+            # If it was made by one that died since, this one knows nothing of it and says so.
+            spawner = await self._live_spawner()
+            await spawner.furnish(sandbox.spec.environment_id, mounts)
+            api, endpoint = sandbox.runtime_api_address, sandbox.endpoint_address
+            parked.begin(wiring.variables(spec, api, endpoint))
+        except BaseException as error:
+            parked.give_up()
+            self._tasks.start(sandbox.stop(), "stop parked")
+            if not isinstance(error, SandboxError | OSError):
+                raise
+            log.warning("a parked sandbox could not be used", extra={"reason": str(error)})
+            return False
+        return True
+
+    async def close(self) -> None:
+        self.parking.close()
+        await super().close()
 
     @property
     def _tmp_in_memory(self) -> bool:
@@ -188,6 +237,8 @@ class NamespacesDriver(IsolatedDriver):
                 spawner = await self._live_spawner()
                 sandbox.launcher = spawner
                 name = sandbox.spec.environment_id
+                if name in self._stdins:
+                    descriptors.append(self._stdins[name])
                 sandbox.born(*await spawner.start(name, message, descriptors))
             if slot.namespace is None:
                 heard = await listeners(report)
@@ -236,4 +287,5 @@ class NamespacesDriver(IsolatedDriver):
             "rlimits": wiring.pairs(self._rlimits(spec)),
             "ports": [wiring.RUNTIME_API_PORT] + ([port] if port is not None else []),
             "waits": slot.namespace is None,
+            "stdin": spec.environment_id in self._stdins,
         }

@@ -198,7 +198,8 @@ def settle(start: Start) -> None:
     os.setsid()
     os.umask(0o022)
     os.chdir(start.cwd)
-    keep = [os.open("/dev/null", os.O_RDONLY), start.output, start.output, start.telemetry]
+    stdin = os.open("/dev/null", os.O_RDONLY) if start.stdin is None else start.stdin
+    keep = [stdin, start.output, start.output, start.telemetry]
     # First out of the way of each other, then into place.
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in keep]
     for place, fd in enumerate(high):

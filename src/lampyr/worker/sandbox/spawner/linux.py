@@ -26,6 +26,14 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 
+_OPEN_TREE_CLONE = 1
+_AT_FDCWD = -100
+_AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
+_MOUNT_ATTR_READ_ONLY_NOSUID = 1 | 2
+_MOVE_FROM_EMPTY_PATH = 4
+_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+"""The same on every machine."""
 _SIGCHLD = 17
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -90,6 +98,27 @@ def mount(
 def unmount(target: str, flags: int = MNT_DETACH) -> None:
     """As the manual, section 2, says."""
     _check(_libc.umount2(os.fsencode(target), flags), f"unmount {target}")
+
+
+def picked_up(source: str) -> int:
+    """A read-only mount of a directory that is in no mount namespace yet: its descriptor."""
+    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    tree = _libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags)
+    _check(tree, f"open_tree of {source}")
+    attributes = struct.pack("QQQQ", _MOUNT_ATTR_READ_ONLY_NOSUID, 0, 0, 0)
+    result = _libc.syscall(
+        _MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, attributes, len(attributes)
+    )
+    if result < 0:
+        os.close(tree)
+        _check(result, f"mount_setattr of {source}")
+    return int(tree)
+
+
+def put_down(tree: int, target: str) -> None:
+    """Mount what `picked_up` gave."""
+    words = tree, b"", _AT_FDCWD, os.fsencode(target), _MOVE_FROM_EMPTY_PATH
+    _check(_libc.syscall(_MOVE_MOUNT, *words), f"move_mount to {target}")
 
 
 def pivot_root(new_root: str, old_root: str | None = None) -> None:

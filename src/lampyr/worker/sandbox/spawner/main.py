@@ -34,7 +34,8 @@ from .linux import (
     SUPPORTED,
     fork_into,
 )
-from .plan import Config, Start, Template
+from .plan import Config, Furnish, Start, Template
+from .root import furnish
 from .running import Running
 
 _RETRY_MILLISECONDS = 5
@@ -54,6 +55,7 @@ class Spawner:
         self._watched: dict[int, Running] = {}
         self._emptied: list[tuple[Running, int]] = []
         """Ended, but the kernel still counts a process in their control group."""
+        self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._early: dict[int, int] = {}
         """Wait statuses of forks whose template has not told of them yet."""
         self._templates: dict[str, templates.Kept] = {}
@@ -102,6 +104,8 @@ class Spawner:
             self._make_template(Template(message))
         elif "fork" in message:
             self._fork(message, descriptors)
+        elif "furnish" in message:
+            self._furnish(Furnish(message))
         else:
             self._start(Start(message, descriptors))
         return True
@@ -181,6 +185,18 @@ class Spawner:
         finally:
             for fd in (*descriptors, theirs):
                 os.close(fd)
+
+    def _furnish(self, plan: Furnish) -> None:
+        """Mount in a sandbox that has not begun to work yet what it is to work on."""
+        error = None
+        try:
+            pid = next(pid for pid, each in self._running.items() if each.name == plan.id)
+            furnish(pid, plan.mounts, self._home)
+        except StopIteration:
+            error = "it is gone"
+        except OSError as failure:
+            error = str(failure)
+        self._send({"furnished": plan.id, "error": error})
 
     def _hear(self, kept: templates.Kept) -> None:
         """What a template has said; once it is silent for good it is killed, and reaped later."""

@@ -50,12 +50,14 @@ class Start:
         """Where to listen on the loopback of a network of its own."""
         self.waits = bool(message["waits"])
         """Whether to wait for a word that this network is connected."""
-        self.report, self.output, self.telemetry, *network = descriptors
-        self.network = network[0] if network else None
+        self.report, self.output, self.telemetry, *more = descriptors
+        self.stdin = more.pop() if message.get("stdin") else None
+        """What it reads; nothing without."""
+        self.network = more[0] if more else None
 
     def close(self) -> None:
         """Close what came with the message."""
-        for fd in (self.report, self.output, self.telemetry, self.network):
+        for fd in (self.report, self.output, self.telemetry, self.network, self.stdin):
             if fd is not None:
                 os.close(fd)
 
@@ -70,6 +72,14 @@ class Template:
         self.mounts = _pairs(message["mounts"])
         self.config = message["config"]
         """As the spawner has got it."""
+
+
+class Furnish:
+    """What is to be mounted in a sandbox that waits."""
+
+    def __init__(self, message: "dict[str, object]") -> None:
+        self.id = str(message["furnish"])
+        self.mounts = _pairs(message["mounts"])
 
 
 INSIDE_UID = 993

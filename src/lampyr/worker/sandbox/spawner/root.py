@@ -11,6 +11,7 @@ import contextlib
 import os
 
 from .linux import (
+    CLONE_NEWNS,
     MS_BIND,
     MS_NODEV,
     MS_NOEXEC,
@@ -19,8 +20,11 @@ from .linux import (
     MS_RDONLY,
     MS_REC,
     MS_REMOUNT,
+    enter,
     mount,
+    picked_up,
     pivot_root,
+    put_down,
 )
 from .plan import Config, Start
 
@@ -86,6 +90,23 @@ def mount_own(config: Config, start: Start, owner: tuple[int, int]) -> None:
     _mount_tmp(start, f"{root}/tmp", owner)  # noqa: S108  The sandbox's own.
     _mount_proc(f"{root}/proc", config.empty)
     _mount_shm(root, start)
+
+
+def furnish(pid: int, mounts: "list[tuple[str, str]]", home: int) -> None:
+    """Mount directories of the host, read-only, where process `pid` is; `home` is where we are."""
+    trees = []
+    there = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        trees = [(target, picked_up(source)) for target, source in mounts]
+        enter(there, CLONE_NEWNS)
+        try:
+            for target, tree in trees:
+                put_down(tree, target)
+        finally:
+            enter(home, CLONE_NEWNS)
+    finally:
+        for fd in (there, *(tree for _, tree in trees)):
+            os.close(fd)
 
 
 def _mount_layers(layers: list[str], target: str) -> None:

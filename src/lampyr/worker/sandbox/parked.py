@@ -1,0 +1,191 @@
+"""Sandboxes made ahead, whose process waits to be told for which function it was started."""
+
+import json
+import logging
+import os
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from lampyr.clock import Clock
+from lampyr.tasks import Tasks
+from lampyr.worker.sandbox.base import SandboxError, SandboxSpec
+from lampyr.worker.sandbox.isolated import IsolatedSandbox
+
+log = logging.getLogger(__name__)
+
+READY: Final = 2
+"""Of each kind."""
+KINDS_MAX: Final = 4
+IDLE_SECONDS: Final = 600.0
+"""A kind that nobody has asked for in this time is given up."""
+FIRST_DELAY_SECONDS: Final = 0.5
+DELAY_SECONDS_MAX: Final = 30.0
+
+Key = tuple[object, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Parked:
+    sandbox: IsolatedSandbox
+    stdin: int
+    """Where its process hears of its function."""
+
+    def begin(self, variables: Mapping[str, str]) -> None:
+        """Let it go on; raise `OSError` when it is gone."""
+        stdin, self.stdin = self.stdin, -1
+        try:
+            os.write(stdin, json.dumps(variables).encode())
+        finally:
+            os.close(stdin)
+
+    def give_up(self) -> None:
+        """Nobody wants it any more; its processes are stopped by whoever owns the sandbox."""
+        sandbox = self.sandbox
+        for listener in (sandbox.runtime_api, sandbox.endpoint):
+            if listener is not None:
+                listener.close()
+        for fd in (sandbox.output, sandbox.telemetry, self.stdin):
+            if fd >= 0:
+                os.close(fd)
+
+
+@dataclass(slots=True, eq=False)
+class _Kind:
+    spec: SandboxSpec
+    ready: deque[Parked] = field(default_factory=deque)
+    used: float = 0.0
+    filling: bool = False
+    failures: int = 0
+
+
+class Parking:
+    """`make` starts a sandbox for such a spec, with a stdin that is held open."""
+
+    def __init__(
+        self, clock: Clock, tasks: Tasks, make: Callable[[SandboxSpec], Awaitable[Parked]]
+    ) -> None:
+        self._clock = clock
+        self._tasks = tasks
+        self._make = make
+        self._kinds: OrderedDict[Key, _Kind] = OrderedDict()
+        self._made = 0
+        self._closed = False
+
+    def take(self, spec: SandboxSpec) -> Parked | None:
+        """One that waits, now the caller's; more are made, for whoever comes next."""
+        kind = self._expect(spec)
+        if kind is None or not kind.ready:
+            return None
+        return kind.ready.popleft()
+
+    def expect(self, spec: SandboxSpec) -> None:
+        """Somebody may want one like this."""
+        self._expect(spec)
+
+    def count(self) -> int:
+        return sum(len(kind.ready) for kind in self._kinds.values())
+
+    def close(self) -> None:
+        self._closed = True
+        for kind in self._kinds.values():
+            for parked in kind.ready:
+                parked.give_up()
+        self._kinds.clear()
+
+    def _expect(self, spec: SandboxSpec) -> _Kind | None:
+        if spec.park is None or self._closed:
+            return None
+        own = parked_spec(spec, "")
+        key = _key(own)
+        kind = self._kinds.get(key)
+        if kind is None:
+            if not self._kinds:
+                self._tasks.start(self._reclaim(), "reclaim parked")
+            kind = self._kinds[key] = _Kind(own)
+            if len(self._kinds) > KINDS_MAX:
+                self._drop(next(iter(self._kinds)))
+        self._kinds.move_to_end(key)
+        kind.used = self._clock.monotonic()
+        self._fill(key, kind)
+        return kind
+
+    async def _reclaim(self) -> None:
+        """Give up the kinds that nobody has asked for in a long time, as long as there are any."""
+        while self._kinds:
+            await self._clock.sleep(IDLE_SECONDS / 4)
+            since = self._clock.monotonic() - IDLE_SECONDS
+            for key in [key for key, kind in self._kinds.items() if kind.used < since]:
+                self._drop(key)
+
+    def _fill(self, key: Key, kind: _Kind) -> None:
+        if not kind.filling and not self._closed:
+            kind.filling = True
+            self._tasks.start(self._filled(key, kind), "park")
+
+    async def _filled(self, key: Key, kind: _Kind) -> None:
+        """Make those that are missing."""
+        try:
+            while self._kinds.get(key) is kind and len(kind.ready) < READY:
+                await self._add(key, kind)
+        finally:
+            kind.filling = False
+
+    async def _add(self, key: Key, kind: _Kind) -> None:
+        self._made += 1
+        name = f"parked-{self._made}"
+        try:
+            parked = await self._make(replace(kind.spec, environment_id=name))
+        except SandboxError as error:
+            log.warning("nothing parked", extra={"reason": str(error)})
+            kind.failures += 1
+            await self._clock.sleep(_delay(kind.failures))
+            return
+        kind.failures = 0
+        if self._closed or self._kinds.get(key) is not kind:
+            self._discard(parked)
+            return
+        kind.ready.append(parked)
+        parked.sandbox.exited.add_done_callback(lambda _: self._ended(key, kind, parked))
+
+    def _ended(self, key: Key, kind: _Kind, parked: Parked) -> None:
+        """It died while it waited: another takes its place at once."""
+        if parked in kind.ready:
+            kind.ready.remove(parked)
+            parked.give_up()
+            if not self._closed and self._kinds.get(key) is kind:
+                self._fill(key, kind)
+
+    def _drop(self, key: Key) -> None:
+        for parked in self._kinds.pop(key).ready:
+            self._discard(parked)
+
+    def _discard(self, parked: Parked) -> None:
+        parked.give_up()
+        self._tasks.start(parked.sandbox.stop(), "stop parked")
+
+
+def parked_spec(spec: SandboxSpec, name: str) -> SandboxSpec:
+    """What is known of a sandbox before its function is."""
+    park = spec.park
+    if park is None:
+        raise ValueError("nothing to be parked")
+    mounts = {target: source for target, source in spec.mounts.items() if target != spec.cwd}
+    return replace(
+        spec,
+        environment_id=name,
+        argv=park.argv,
+        variables=park.variables,
+        mounts=mounts,
+        template=None,
+    )
+
+
+def _key(spec: SandboxSpec) -> Key:
+    mappings = (spec.variables, spec.mounts, spec.rlimits)
+    return (spec.argv, spec.memory_mb, spec.tmp_mb, *(tuple(each.items()) for each in mappings))
+
+
+def _delay(failures: int) -> float:
+    return min(FIRST_DELAY_SECONDS * float(2 ** (failures - 1)), DELAY_SECONDS_MAX)

@@ -1,0 +1,124 @@
+"""How many sandboxes wait, of which kinds, and what comes of them."""
+
+import asyncio
+import os
+import socket
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from lampyr.tasks import Tasks
+from lampyr.testing.clock import ManualClock
+from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec
+from lampyr.worker.sandbox.parked import IDLE_SECONDS, KINDS_MAX, READY, Parked, Parking
+
+SPEC = SandboxSpec(
+    environment_id="e",
+    argv=("/node", "start"),
+    variables={"SECRET": "x"},
+    mounts={"/var/lang": "/l", "/var/task": "/t"},
+    memory_mb=128,
+    tmp_mb=512,
+    park=ParkSpec(argv=("/node", "park"), variables={"A": "b"}),
+)
+
+
+class Yard:
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.made: list[SandboxSpec] = []
+        self.parked: list[Parked] = []
+        self.stopped = 0
+        self.refuses = False
+        self.parking = Parking(self.clock, Tasks(), self.make)
+
+    async def make(self, spec: SandboxSpec) -> Parked:
+        if self.refuses:
+            raise SandboxError("no room")
+        self.made.append(spec)
+        read, write = os.pipe()
+        sandbox: Any = SimpleNamespace(
+            exited=asyncio.get_running_loop().create_future(),
+            runtime_api=socket.socket(),
+            endpoint=None,
+            output=read,
+            telemetry=os.open("/dev/null", os.O_RDONLY),
+            stop=self.stop,
+        )
+        self.parked.append(Parked(sandbox, write))
+        return self.parked[-1]
+
+    async def stop(self) -> None:
+        self.stopped += 1
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+async def test_what_is_asked_for_once_waits_for_the_next_and_knows_nothing_of_a_function() -> None:
+    yard = Yard()
+    assert yard.parking.take(SPEC) is None
+    await yard.settle()
+    assert yard.parking.count() == READY
+    assert [made.argv for made in yard.made] == [("/node", "park")] * READY
+    assert [made.variables for made in yard.made] == [{"A": "b"}] * READY
+    assert "/var/task" not in yard.made[0].mounts
+    other = replace(
+        SPEC, environment_id="f", variables={}, mounts={**SPEC.mounts, "/var/task": "/u"}
+    )
+    taken = yard.parking.take(other)
+    assert taken in yard.parked
+    await yard.settle()
+    assert yard.parking.count() == READY
+    yard.parking.close()
+    taken.give_up()
+
+
+async def test_another_memory_size_is_another_kind_and_the_oldest_kind_gives_way() -> None:
+    yard = Yard()
+    for memory in range(KINDS_MAX + 1):
+        assert yard.parking.take(replace(SPEC, memory_mb=128 + memory)) is None
+        await yard.settle()
+    assert yard.stopped == READY
+    assert yard.parking.count() == READY * KINDS_MAX
+    yard.parking.close()
+
+
+async def test_one_that_dies_is_replaced_at_once_and_is_given_to_nobody() -> None:
+    yard = Yard()
+    yard.parking.expect(SPEC)
+    await yard.settle()
+    dead: Any = yard.parked[0]
+    dead.sandbox.exited.set_result(None)
+    await yard.settle()
+    assert yard.parking.count() == READY
+    assert len(yard.made) == READY + 1
+    taken = yard.parking.take(SPEC)
+    assert taken is not None
+    assert taken is not dead
+    yard.parking.close()
+    taken.give_up()
+
+
+async def test_a_host_that_cannot_is_asked_again_later() -> None:
+    yard = Yard()
+    yard.refuses = True
+    yard.parking.expect(SPEC)
+    await yard.settle()
+    yard.refuses = False
+    assert yard.parking.count() == 0
+    await yard.clock.advance(1)
+    await yard.settle()
+    assert yard.parking.count() == READY
+    yard.parking.close()
+
+
+async def test_a_kind_that_nobody_asks_for_is_given_up() -> None:
+    yard = Yard()
+    yard.parking.expect(SPEC)
+    await yard.settle()
+    for _ in range(6):
+        await yard.clock.advance(IDLE_SECONDS / 4)
+        await yard.settle()
+    assert (yard.parking.count(), yard.stopped) == (0, READY)
