@@ -16,6 +16,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import uvloop
@@ -26,6 +27,7 @@ from lampyr.api.push import PushApi
 from lampyr.api.server import FrontDoor
 from lampyr.clock import Clock, SystemClock
 from lampyr.cluster.local import LocalCluster
+from lampyr.control.mappings import processed
 from lampyr.control.packages import Packages
 from lampyr.control.plane import ControlPlane
 from lampyr.invoke.admission import Admission
@@ -41,6 +43,10 @@ from lampyr.queue.dispatcher import AsyncQueue
 from lampyr.queue.parts import QueueParts
 from lampyr.settings import Settings
 from lampyr.shipping.shipper import LOGS, METRICS, Shipper
+from lampyr.sources.bells import Bells
+from lampyr.sources.caller import FunctionCaller
+from lampyr.sources.discards import SentDiscards
+from lampyr.sources.pollers import MappingPollers, PollerParts
 from lampyr.store.base import Store, StoreError
 from lampyr.store.postgresql import SCHEMES, PostgresqlStore, open_postgresql
 from lampyr.store.sqlite import SqliteStore, open_store
@@ -119,6 +125,7 @@ class _Ground:
     tasks: Tasks
     credentials: CredentialBook
     neighbours: Neighbours
+    bells: Bells
 
 
 @asynccontextmanager
@@ -140,7 +147,8 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         await code.open()
         url, credentials = _url(listener), CredentialBook(os.urandom)
         account_of = credentials.account_of
-        opening = open_neighbours(_neighbours(settings, listener), clock, account_of)
+        bells = Bells()
+        opening = open_neighbours(_neighbours(settings, listener), clock, account_of, bells.ring)
         neighbours = await stack.enter_async_context(opening)
         shipper = await _open_shipper(settings, logs, neighbours, clock)
         if shipper is not None:
@@ -158,13 +166,14 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
             tasks=tasks,
             credentials=credentials,
             neighbours=neighbours,
+            bells=bells,
         )
         door = FrontDoor(clock)
         catalog = RuntimeCatalog(settings.runtimes_dir, os.environ)
         stack.callback(catalog.close)
         worker = _worker(ground, door, catalog)
         stack.push_async_callback(worker.drain)
-        services = await _services(ground, worker)
+        services = await _services(ground, worker, stack)
         if shipper is not None:
             services.invoker.on_throttle = shipper.throttled
             tasks.start(supervise(shipper.run, "CloudWatch"), "CloudWatch")
@@ -212,7 +221,7 @@ def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker
     return Worker(parts, ground.tasks)
 
 
-async def _services(ground: _Ground, worker: Worker) -> Services:
+async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> Services:
     """What operations are made of, with the tasks that it needs."""
     settings, clock, tasks = ground.settings, ground.clock, ground.tasks
     cluster = LocalCluster(worker)
@@ -241,6 +250,8 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
         pool.reclaim(clock.monotonic())
         await clock.sleep(min(RECLAIM_SECONDS_MAX, settings.idle_seconds / 4))
 
+    pollers = _pollers(ground, invoker)
+    stack.push_async_callback(pollers.close)
     control = ControlPlane(
         store=ground.store,
         cluster=cluster,
@@ -248,10 +259,12 @@ async def _services(ground: _Ground, worker: Worker) -> Services:
         new_id=lambda: str(uuid.uuid4()),
         retire=pool.retire,
         capacity=invoker,
+        pollers=pollers,
         aws=ground.neighbours.aws,
         limits=ground.limits,
     )
     await control.open()
+    pollers.bind(partial(processed, control))
     tasks.start(supervise(control.run, "activation"), "activation")
     tasks.start(supervise(reclaim, "reclaim"), "reclaim")
     metrics = Counters()
@@ -282,6 +295,23 @@ async def _open_shipper(
     neighbours.door.before[LOGS] = shipper.before_logs
     neighbours.door.before[METRICS] = shipper.before_metrics
     return shipper
+
+
+def _pollers(ground: _Ground, invoker: Invoker) -> MappingPollers:
+    def new_id() -> str:
+        return str(uuid.uuid4())
+
+    aws, clock = ground.neighbours.aws, ground.clock
+    return MappingPollers(
+        PollerParts(
+            store=ground.store,
+            aws=aws,
+            caller=FunctionCaller(ground.store.functions, invoker, clock, new_id),
+            discards=SentDiscards(aws, clock, new_id),
+            bells=ground.bells,
+            clock=clock,
+        )
+    )
 
 
 async def _let_neighbours_in(

@@ -23,6 +23,11 @@ class Tasks:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    async def ended(self) -> None:
+        """Wait until what runs, and what it starts, has come to its end."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def close(self) -> None:
         """Cancel what still runs, also what it starts at its end, and wait until all has ended."""
         while self._tasks:

@@ -25,6 +25,9 @@ SETTINGS: Final = {
     "calls-back-python": ("python3.11", "app.handler"),
 }
 
+APPLICATION: Final = "orders"
+"""Needs other services; `tests/conformance/neighbours/test_orders.py` starts and uses it."""
+
 
 def need(server: LampyrServer, runtime: str) -> None:
     """Install the runtime where that is quick; skip where it is not on this host."""
@@ -54,8 +57,9 @@ def invoke(server: LampyrServer, name: str, event: Any) -> Any:
 
 def test_every_example_is_tested_and_told_of() -> None:
     folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert folders == set(SETTINGS)
+    assert folders == {*SETTINGS, APPLICATION}
     table = (EXAMPLES / "README.md").read_text()
+    assert f"[{APPLICATION}]({APPLICATION})" in table
     for name, (runtime, handler) in SETTINGS.items():
         assert f"| [{name}]({name}) | {runtime} | {handler} |" in table
 

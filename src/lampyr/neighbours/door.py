@@ -31,13 +31,21 @@ class Forwarder(Protocol):
 
 
 class NeighbourDoor:
-    """`account_of` gives the account of an access key that a function got, else None."""
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        account_of: Callable[[str], str | None],
+        called: Callable[[str, str], None] = lambda _service, _region: None,
+    ) -> None:
+        """`account_of` gives the account of an access key that a function got, else None.
 
-    def __init__(self, forwarder: Forwarder, account_of: Callable[[str], str | None]) -> None:
+        `called` hears of each call that was answered: its service and Region.
+        """
         self._forwarder = forwarder
         self._account_of = account_of
         self.before: dict[str, Callable[[], Awaitable[None]]] = {}
         """By service: what is done before a request is passed on to it."""
+        self._called = called
 
     async def forward(
         self, request: Request, *, service: str, region: str, access_key: str | None
@@ -60,6 +68,7 @@ class NeighbourDoor:
             return refusal(request, service, NOT_SERVED, "NotImplemented", str(error))
         except AwsUnreachableError as error:
             return refusal(request, service, UNAVAILABLE, "ServiceUnavailable", str(error))
+        self._called(service, region)
         return _response(request, answer, with_cors=shares_with_other_sites(service))
 
     def _fields(self, request: Request, access_key: str | None) -> list[tuple[str, str]]:

@@ -38,9 +38,15 @@ class Neighbours:
 
 @asynccontextmanager
 async def open_neighbours(
-    settings: NeighbourSettings, clock: Clock, account_of: Callable[[str], str | None]
+    settings: NeighbourSettings,
+    clock: Clock,
+    account_of: Callable[[str], str | None],
+    called: Callable[[str, str], None],
 ) -> AsyncGenerator[Neighbours]:
-    """Nothing is started by this; `process.start` or the first call does that."""
+    """Nothing is started by this; `process.start` or the first call does that.
+
+    `called` hears of the service and Region of each call that a client made.
+    """
     async with AsyncExitStack() as stack:
         process = None
         if settings.mode != Mode.OFF:
@@ -52,7 +58,7 @@ async def open_neighbours(
         chosen = {endpoint_name(name) or name: url for name, url in settings.endpoints.items()}
         directory = Directory(chosen, process, settings.url)
         clients = AwsClients(directory, http, clock)
-        door = NeighbourDoor(clients, account_of)
+        door = NeighbourDoor(clients, account_of, called)
         yield Neighbours(aws=clients, directory=directory, door=door, process=process)
 
 

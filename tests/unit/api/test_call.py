@@ -2,7 +2,8 @@
 
 import pytest
 
-from lampyr.api.call import Call, complete_trace
+from lampyr.api.call import Call
+from lampyr.model.trace import complete_trace
 from tests.unit.api.fakes import services
 
 

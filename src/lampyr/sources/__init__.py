@@ -1,0 +1,1 @@
+"""Event source mappings: what reads queues and streams, and invokes functions with batches."""

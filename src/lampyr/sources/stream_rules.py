@@ -1,0 +1,154 @@
+"""Decisions about records of streams; nothing here waits or reads a clock.
+
+https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+"""
+
+import json
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from lampyr.model.checkpoint import Position, ShardProgress, Start
+from lampyr.sources.rules import failed_items
+from lampyr.sources.stream_base import Discard, Record, Shard, StreamRules, Window
+
+STATE_BYTES_MAX: Final = 1_000_000
+"""Of a tumbling window's state; a bigger one ends its window early."""
+T = TypeVar("T")
+
+
+def readable(shards: Iterable[Shard], progress: Mapping[str, ShardProgress]) -> list[Shard]:
+    """Shards to read now: not at their end, and every parent that is still there is."""
+    every = list(shards)
+    there = {shard.id for shard in every}
+
+    def done(shard: str) -> bool:
+        return shard not in there or (shard in progress and progress[shard].ended)
+
+    return [shard for shard in every if not done(shard.id) and all(map(done, shard.parents))]
+
+
+def beginnings(
+    shards: Iterable[Shard], progress: Mapping[str, ShardProgress], rules: StreamRules, now: float
+) -> dict[str, ShardProgress]:
+    """Where reading begins in shards that were not seen before.
+
+    Where the mapping says, when it sees the stream for the first time. What splits off later is
+    read from its beginning: its parents' records were.
+    """
+    first = not progress
+    timestamp = now if rules.start is Start.LATEST else rules.timestamp
+    asked = Position(start=rules.start, timestamp=timestamp)
+    position = asked if first else Position()
+    return {
+        shard.id: ShardProgress(position=position) for shard in shards if shard.id not in progress
+    }
+
+
+def lane_of(partition: str, factor: int) -> int:
+    """Which of a shard's lanes a partition's records take; always the same."""
+    return zlib.crc32(partition.encode("utf-8", "surrogatepass")) % factor
+
+
+def halves(records: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+    middle = len(records) // 2
+    return records[:middle], records[middle:]
+
+
+def is_too_old(record: Record, rules: StreamRules, now: float) -> bool:
+    return 0 <= rules.age_max_seconds < now - record.arrived
+
+
+def first_failed(records: Sequence[Record], payload: bytes) -> int:
+    """The number of the first record that the function reports as failed; `len` when none is.
+
+    What comes after it has not been processed, whatever the function says of it.
+    """
+    ids = [record.sequence for record in records]
+    failed: Collection[str] = failed_items(payload, ids)
+    return next((number for number, item in enumerate(ids) if item in failed), len(ids))
+
+
+def window_of(record: Record, seconds: int) -> tuple[int, int]:
+    """The window that a record belongs to, in seconds since the epoch."""
+    start = int(record.arrived) // seconds * seconds
+    return start, start + seconds
+
+
+def event(records: Sequence[Record], window: Window | None = None) -> bytes:
+    """What the function gets."""
+    texts = ",".join(record.text for record in records)
+    if window is None:
+        return f'{{"Records":[{texts}]}}'.encode()
+    more = {
+        "window": {"start": instant(window.start), "end": instant(window.end)},
+        "state": window.state,
+        "shardId": window.shard,
+        "eventSourceARN": window.source_arn,
+        "isFinalInvokeForWindow": window.final,
+        "isWindowTerminatedEarly": window.early,
+    }
+    return f'{{"Records":[{texts}],{json.dumps(more)[1:]}'.encode()
+
+
+def state_of(payload: bytes) -> Any:
+    """The state that the function returned for its window; an empty one when it returned none."""
+    try:
+        answer = json.loads(payload or b"null")
+    except ValueError:
+        return {}
+    state = answer.get("state") if isinstance(answer, dict) else None
+    return {} if state is None else state
+
+
+def discard_record(
+    discard: Discard, function_arn: str, now: float, *, whole: bool = False
+) -> dict[str, Any]:
+    """What an on-failure destination is told; `whole` with the event, as S3 gets it."""
+    record: dict[str, Any] = {
+        "requestContext": {
+            "requestId": discard.request_id,
+            "functionArn": function_arn,
+            "condition": discard.condition,
+            "approximateInvokeCount": discard.attempts,
+        },
+        "version": "1.0",
+        "timestamp": milliseconds(now),
+        **discard.place,
+    }
+    if discard.attempts:
+        record["responseContext"] = {
+            "statusCode": 200,
+            "executedVersion": discard.executed_version,
+            "functionError": discard.function_error,
+        }
+    if whole:
+        record["payload"] = json.loads(discard.payload)
+    return record
+
+
+def place(
+    shard: str, records: Sequence[Record], stream_arn: str, moment: Callable[[float], str]
+) -> dict[str, Any]:
+    """Where records stand in a stream of AWS's; `moment` writes when they arrived."""
+    first, last = records[0], records[-1]
+    return {
+        "shardId": shard,
+        "startSequenceNumber": first.sequence,
+        "endSequenceNumber": last.sequence,
+        "approximateArrivalOfFirstRecord": moment(first.arrived),
+        "approximateArrivalOfLastRecord": moment(last.arrived),
+        "batchSize": len(records),
+        "streamArn": stream_arn,
+    }
+
+
+def instant(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def milliseconds(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1_000:03d}Z"
