@@ -6,11 +6,8 @@ A name is never changed or given again. A new kind is one more line.
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
 
-<<<<<<< HEAD
-from lampyr.model.code_signing import CodeSigningConfig
-=======
 from lampyr.model.checkpoint import Checkpoint
->>>>>>> c85ea5f (Event source mappings read queues and streams: SQS, Kinesis, DynamoDB, Kafka; an example application of all of it)
+from lampyr.model.code_signing import CodeSigningConfig
 from lampyr.model.layer import Layer
 from lampyr.model.mapping import EventSourceMapping
 from lampyr.model.resource import Resource
@@ -18,11 +15,8 @@ from lampyr.store.base import Table
 from lampyr.store.index import Index
 
 KINDS: Final[Mapping[str, type[Any]]] = {
-<<<<<<< HEAD
     "code-signing-config": CodeSigningConfig,
-=======
     "checkpoint": Checkpoint,
->>>>>>> c85ea5f (Event source mappings read queues and streams: SQS, Kinesis, DynamoDB, Kafka; an example application of all of it)
     "event-source-mapping": EventSourceMapping,
     "layer": Layer,
 }
