@@ -36,7 +36,7 @@ def no_settings_of_the_developer() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def lampyr_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
     """One Lampyr for all tests of this process; each uses function names of its own."""
-    if not (ROOT / "src" / "lampyr" / "app.py").exists():
+    if not (ROOT / "src" / "lampyr" / "app").exists():
         pytest.skip("there is no server yet")
     server = LampyrServer(tmp_path_factory.mktemp("lampyr"))
     server.start()

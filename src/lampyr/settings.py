@@ -1,7 +1,7 @@
 """What an operator chooses: one frozen object, read once, at the edge.
 
 A setting comes from a flag, else from `LAMPYR_<NAME>` in the environment, else from the TOML file,
-else from the default here. Only `app.py` and the command line read it. The help texts are the
+else from the default here. Only `app` and the command line read it. The help texts are the
 flags' help and the reference in `docs/reference/settings.md`, which is made from this module.
 """
 

@@ -159,7 +159,7 @@ def test_what_the_product_does_not_do(banned: Banned, allowed: tuple[str, ...]) 
 
 
 def test_the_environment_is_read_at_the_edge_only() -> None:
-    edges = ("cli/", "testing/", "settings.py", "app.py")
+    edges = ("cli/", "testing/", "settings.py", "app/")
     assert not [
         place(path, node.lineno)
         for path in modules("src")

@@ -1,4 +1,4 @@
-"""The composition root: the one module that knows which driver stands behind each protocol.
+"""The composition root: the one place that knows which driver stands behind each protocol.
 
 Here alone settings become drivers, drivers services, and services a server; and here is the
 order in which they start and stop.
@@ -25,6 +25,7 @@ from lampyr.api.app import LambdaApi
 from lampyr.api.call import Services
 from lampyr.api.push import PushApi
 from lampyr.api.server import FrontDoor
+from lampyr.app import drivers
 from lampyr.clock import Clock, SystemClock
 from lampyr.cluster.local import LocalCluster
 from lampyr.control.mappings import processed
@@ -48,21 +49,13 @@ from lampyr.sources.caller import FunctionCaller
 from lampyr.sources.discards import SentDiscards
 from lampyr.sources.pollers import MappingPollers, PollerParts
 from lampyr.store.base import Store, StoreError
-from lampyr.store.postgresql import SCHEMES, PostgresqlStore, open_postgresql
-from lampyr.store.sqlite import SqliteStore, open_store
 from lampyr.tasks import Tasks, supervise
 from lampyr.worker import host_memory
 from lampyr.worker.code import CodeCache
 from lampyr.worker.credentials import CredentialBook
-from lampyr.worker.network.automatic import AutomaticNetwork
-from lampyr.worker.network.base import Egress, Network, NetworkError
-from lampyr.worker.network.isolated import IsolatedNetwork
+from lampyr.worker.network.base import NetworkError
 from lampyr.worker.runtimes import RuntimeCatalog
 from lampyr.worker.sandbox.base import SandboxDriver, SandboxError
-from lampyr.worker.sandbox.bubblewrap import BubblewrapDriver
-from lampyr.worker.sandbox.namespaces import NamespacesDriver
-from lampyr.worker.sandbox.probe import try_driver
-from lampyr.worker.sandbox.process import ProcessDriver
 from lampyr.worker.worker import Worker, WorkerParts
 
 log = logging.getLogger(__name__)
@@ -135,9 +128,9 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         listener = _listen(settings.host, settings.port)
         stack.callback(listener.close)
         # First of all: it holds the lock that says whose the directory is.
-        store = await _open_store(settings)
+        store = await drivers.open_configured_store(settings)
         stack.push_async_callback(store.close)
-        driver = await _open_driver(settings, clock, listener.getsockname()[1], stack)
+        driver = await drivers.open_driver(settings, clock, listener.getsockname()[1], stack)
         logs = FileLogStore(settings.data_dir / "logs", settings.log_bytes_per_group, clock)
         stack.push_async_callback(logs.close)
         packages = Packages(store, DEFAULT_LIMITS)
@@ -195,14 +188,6 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
 async def _end(door: FrontDoor, queue: AsyncQueue) -> None:
     """Take nothing more; what runs may end in peace."""
     await asyncio.gather(door.close(STOP_GRACE_SECONDS), queue.close(STOP_GRACE_SECONDS))
-
-
-async def _open_store(settings: Settings) -> SqliteStore | PostgresqlStore:
-    if settings.database == "sqlite":
-        return await open_store(settings.data_dir)
-    if not settings.database.startswith(SCHEMES):
-        raise StoreError("the setting database must be 'sqlite' or begin with postgresql://")
-    return await open_postgresql(settings.database, settings.data_dir)
 
 
 def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker:
@@ -360,54 +345,6 @@ def _queue(ground: _Ground, invoker: Invoker, metrics: Counters) -> AsyncQueue:
     queue = AsyncQueue(parts)
     queue.open()
     return queue
-
-
-async def _open_driver(
-    settings: Settings, clock: Clock, port: int, stack: AsyncExitStack
-) -> SandboxDriver:
-    """The driver that was chosen by name, or the best that this host can do."""
-    run_dir = settings.data_dir / "run"
-    endpoint = None if settings.egress == Egress.NONE else port
-    driver: SandboxDriver
-    if settings.sandbox == ProcessDriver.name:
-        driver = ProcessDriver(run_dir, endpoint_port=endpoint)
-    elif settings.sandbox == BubblewrapDriver.name or not await _has_namespaces(settings, clock):
-        driver = BubblewrapDriver(run_dir, clock, endpoint_port=endpoint)
-    else:
-        network = _network(settings, clock, port)
-        stack.push_async_callback(network.close)
-        driver = NamespacesDriver(network, run_dir, clock, endpoint_port=endpoint)
-        await asyncio.gather(network.open(), _open(driver, stack))
-        return driver
-    if settings.egress == Egress.INTERNET and driver.name == BubblewrapDriver.name:
-        log.warning("Functions in bubblewrap cannot reach the internet, only Lampyr's endpoint.")
-    await _open(driver, stack)
-    return driver
-
-
-async def _open(driver: SandboxDriver, stack: AsyncExitStack) -> None:
-    stack.push_async_callback(driver.close)
-    await driver.open()
-
-
-async def _has_namespaces(settings: Settings, clock: Clock) -> bool:
-    """Root always has; whether another user may make them shows only when it is tried."""
-    if settings.sandbox != "auto" or os.geteuid() == 0:
-        return True
-    trial = NamespacesDriver(IsolatedNetwork(), settings.data_dir / "run", clock)
-    fact = await try_driver(trial)
-    if not fact.ok:
-        log.warning("No sandboxes by namespaces here, so by bubblewrap: %s", fact.detail)
-    return fact.ok
-
-
-def _network(settings: Settings, clock: Clock, port: int) -> Network:
-    return AutomaticNetwork(
-        egress=Egress(settings.egress),
-        endpoint_port=port,
-        clock=clock,
-        on_warning=lambda text: log.warning("%s", text),
-    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
