@@ -71,7 +71,8 @@ class SignatureAuth:
     def is_lasting(self, headers: Mapping[str, str], query: str) -> bool:
         """Whether the same credentials mean the same caller for ever.
 
-        What functions may do ends with them, so their keys are asked for every time.
+        What functions may do ends with them, so their keys are asked for every time. Where
+        signatures come to be verified, nothing lasts.
         """
         key = self.caller(headers, query).access_key
         return key is None or self._account_of(key) is None

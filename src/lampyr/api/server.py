@@ -183,8 +183,9 @@ class FrontConnection(Connection):
             if self._door.api.begin(repeat.plan, data[end:], self._done):
                 return
             self.serving = False
+        self._first = None
         super().data_received(data)
-        first, self._first = self._first, None
+        first = self._first
         if first is not None and first.length == len(data) - end and not self._requests:
             if head == self._last_head and end <= REPEATED_BYTES_MAX:
                 self._door.remember(head, first)

@@ -110,6 +110,18 @@ async def test_a_known_head_inside_another_request_is_none() -> None:
     assert len(api.got) == 3
 
 
+async def test_what_came_in_pieces_does_not_teach_the_meaning_of_another_head() -> None:
+    api = Api()
+    caller = Caller(api)
+    head = HEAD.replace(b"Length: 2", b"Length: 0")
+    other = head.replace(b"/a", b"/b")
+    await caller.send(head[:9], head[9:])
+    for _ in range(3):
+        assert (await caller.send(other)).endswith(b"task ")
+    assert len(api.got) == 1
+    assert not caller.door.repeats
+
+
 async def test_a_known_head_is_the_last_one_of_a_server_that_stops() -> None:
     caller = await known(Api())
     caller.wire.connection.data_received(HEAD + b"44")

@@ -19,6 +19,7 @@ const PREFIX = "/2018-06-01/runtime/invocation/";
 const NEXT = `GET ${PREFIX}next HTTP/1.1\r\nHost: ${API}\r\nUser-Agent: aws-lambda-nodejs/${process.version}\r\n\r\n`;
 const CAUSE_BYTES_MAX = 32 * 1024;
 const ONE_WRITE_CHARACTERS_MAX = 64 * 1024;
+const ACCEPTED = 202;
 const EXIT_MILLISECONDS_MAX = 1000;
 
 let socket = null;
@@ -28,6 +29,8 @@ let missing = 0; // How many bytes of the answer in `parts` are still to come.
 let parts = [];
 let held = null; // The response that waits for `next`: { head, body, what }.
 let sent = null; // The response that was sent and is not answered yet.
+let accepted = null; // The bytes of a whole answer that said so: the same nearly every time.
+let timer = null; // Sends what `next` was not called for.
 let waiter = null; // The promise of `next`: { resolve, reject }.
 
 function post(path, body, headers, what) {
@@ -38,7 +41,8 @@ function post(path, body, headers, what) {
     `${headers}Content-Length: ${length}\r\n\r\n`;
   held = { head, body, what };
   // Should the runtime not ask for the next invocation at once, the response goes alone.
-  setTimeout(flush, 1).unref();
+  if (timer === null) timer = setTimeout(flush, 1).unref();
+  else timer.refresh();
 }
 
 function flush() {
@@ -113,6 +117,11 @@ function receive(data) {
     data = Buffer.concat([unread, data]);
     unread = null;
   }
+  if (sent !== null && isAccepted(data)) {
+    sent = null;
+    answered = true;
+    data = data.subarray(accepted.length);
+  }
   while (data.length > 0) {
     const end = data.indexOf("\r\n\r\n");
     if (end < 0) {
@@ -126,9 +135,15 @@ function receive(data) {
       missing = whole - data.length;
       return;
     }
+    if (headers.status === ACCEPTED) accepted = Buffer.from(data.subarray(0, whole));
     settle(headers, data, end + 4, whole);
     data = data.subarray(whole);
   }
+}
+
+function isAccepted(data) {
+  if (accepted === null || data.length < accepted.length) return false;
+  return accepted.compare(data, 0, accepted.length) === 0;
 }
 
 function parse(head) {

@@ -20,6 +20,7 @@ from _socket import AF_INET, IPPROTO_TCP, SOCK_STREAM, TCP_NODELAY, socket
 _PREFIX = "/2018-06-01/runtime/invocation/"
 _HEAD_BYTES_MAX = 1024 * 1024
 _READ_BYTES = 64 * 1024
+_ACCEPTED = 202
 _ONE_WRITE_BYTES_MAX = 64 * 1024
 """Below this a copy is cheaper than a second system call."""
 _CAUSE_BYTES_MAX = 32 * 1024
@@ -51,6 +52,8 @@ class _Client:
         self._unread = b""
         self._unsent: tuple[bytes, bytes, str] | None = None
         """Head and body of the response that waits for `next`, and what to call it in the log."""
+        self._accepted = b""
+        """The whole of an answer that said so."""
         self._host = ""
         self._next = b""
 
@@ -94,14 +97,30 @@ class _Client:
             connection.sendall(self._next)
         else:
             self._send_with_next(connection)
-            status, _, _ = self._read()
-            self._settled(status)
-            if self._socket is None:
-                raise _ClosedError
+            self._read_accepted(connection)
         status, head, body = self._read()
         if status != 200:  # noqa: PLR2004 - HTTP's OK
             raise RuntimeError("Failed to get next")
         return body, _headers(head)
+
+    def _read_accepted(self, connection: socket) -> None:
+        """The answer to the response: the same bytes nearly every time."""
+        data = self._unread or connection.recv(_READ_BYTES)
+        if self._accepted and data.startswith(self._accepted):
+            self._unread = data[len(self._accepted) :]
+            self._unsent = None
+            return
+        self._unread = data
+        if not data:
+            raise _ClosedError
+        status, _, _ = self._read()
+        self._settled(status)
+        if self._socket is None:
+            raise _ClosedError
+        end = data.find(b"\r\n\r\n")
+        whole = end + 4 + _content_length(data[:end])
+        if status == _ACCEPTED and 0 <= end and whole <= len(data):
+            self._accepted = data[:whole]
 
     def _send_with_next(self, connection: socket) -> None:
         head, body, _ = self._unsent  # type: ignore[misc]
