@@ -26,7 +26,7 @@ from bench.servers import Server, free_port
 
 ROOT: Final = Path(__file__).parent.parent
 RUNTIME: Final = f"python3.{sys.version_info.minor}"
-"""That of the Python this runs on, so that row 19 compares one interpreter with itself."""
+"""Of the release that this runs on: it is there, and the rivals have it too."""
 SECONDS_MAX: Final = 600.0
 
 

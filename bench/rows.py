@@ -230,7 +230,8 @@ def control(bench: Bench) -> Row:
 
 
 def handler_time(bench: Bench) -> Row:
-    """The handler measures itself; beside it the same code in a bare Python."""
+    """The handler measures itself; beside it the same code in a bare Python, the very same one."""
+    interpreter = _interpreter(bench.runtime)
     script = functions.LOOP + "for _ in range(20):\n    print(handler(None, None))\n"
     inside, bare = Series(), Series()
     target = bench.target(LAMPYR, "loop", b"null")
@@ -239,7 +240,7 @@ def handler_time(bench: Bench) -> Row:
             answers = [connection.call() for _ in range(20)]
         inside.add([float(answer.rpartition(b"\r\n\r\n")[2]) for answer in answers])
         done = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+            [interpreter, "-c", script], capture_output=True, text=True, check=True
         )
         bare.add([float(line) for line in done.stdout.split()])
     return Row(
@@ -250,6 +251,14 @@ def handler_time(bench: Bench) -> Row:
         inside=inside.p50 <= bare.p50 * 1.05,
         limit=pair(bare, milliseconds),
     )
+
+
+def _interpreter(runtime: str) -> str:
+    """What Lampyr runs the functions of a runtime on."""
+    program = str(Path(sys.executable).with_name("lampyr"))
+    done = subprocess.run([program, "runtimes", "--json"], capture_output=True, check=True)
+    paths = {found["name"]: found["path"] for found in json.loads(done.stdout)}
+    return str(paths[runtime])
 
 
 def many(bench: Bench, server: Server) -> list[Row]:

@@ -119,7 +119,7 @@ class _Client:
             raise _ClosedError
         end = data.find(b"\r\n\r\n")
         whole = end + 4 + _content_length(data[:end])
-        if status == _ACCEPTED and 0 <= end and whole <= len(data):
+        if status == _ACCEPTED and end >= 0 and whole <= len(data):
             self._accepted = data[:whole]
 
     def _send_with_next(self, connection: socket) -> None:
