@@ -115,6 +115,10 @@ class AsyncQueue:
         self._ledger.put(event, done)
         await durable
 
+    async def written(self) -> None:
+        """Returns when every change so far is durable."""
+        await self._ledger.written()
+
     async def close(self, grace_seconds: float) -> None:
         """Begin nothing more; what runs may end within the grace, else it is due at the next start.
 
@@ -124,7 +128,7 @@ class AsyncQueue:
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._rested.wait()
-                await self._ledger.written()
+                await self.written()
         except TimeoutError:
             log.warning("events run again at the next start", extra={"events": self._running})
 

@@ -1,7 +1,8 @@
 """Changes of the queue on their way to the disk: what comes while one is written goes next.
 
 Alone a change is written at once; in a crowd many share one commit, and one statement for all of
-a kind.
+a kind. Only what is done can wait a moment to be deleted, for the next change to take it along: if
+Lampyr is killed in that moment, an event is run once more.
 """
 
 import asyncio
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 AGAIN_SECONDS: Final = 1.0
 """After a failed write; what it was to put is refused, the rest tried again."""
+DELETE_SECONDS: Final = 0.05
+"""A deletion waits no longer than that for company."""
 
 Done = Callable[[BaseException | None], None]
 
@@ -34,6 +37,7 @@ class Ledger:
         self._busy = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._linger: asyncio.TimerHandle | None = None
 
     def put(self, event: Event, done: Done) -> None:
         """`done` hears when the event is durable, or why it is not."""
@@ -50,10 +54,15 @@ class Ledger:
         self._delete[event.id] = None
         self._update.pop(event.id, None)
         self._finish.pop(event.id, None)
-        self._wake()
+        self._idle.clear()
+        if not self._busy and self._linger is None:
+            loop = asyncio.get_running_loop()
+            self._linger = loop.call_later(DELETE_SECONDS, self._wake)
 
     async def written(self) -> None:
         """Wait until nothing is on its way."""
+        if self._delete:
+            self._wake()
         await self._idle.wait()
 
     def _wake(self) -> None:
@@ -64,6 +73,9 @@ class Ledger:
             asyncio.get_running_loop().call_soon(self._write)
 
     def _write(self) -> None:
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
         put, self._put = self._put, []
         update, self._update = self._update, {}
         finish, self._finish = self._finish, {}
@@ -102,7 +114,10 @@ class Ledger:
         for number, outcome in changes.finish.items():
             if number not in self._delete:
                 self._finish.setdefault(number, outcome)
-        self._tasks.start(self._again(), "events written again")
+        if self._update or self._finish or self._delete:
+            self._tasks.start(self._again(), "events written again")
+        else:
+            self._next()
 
     async def _again(self) -> None:
         await self._clock.sleep(AGAIN_SECONDS)

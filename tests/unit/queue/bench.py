@@ -146,6 +146,7 @@ class Bench:
     async def settle(self) -> None:
         for _ in range(60):
             await asyncio.sleep(0)
+        await self.queue.written()
 
     async def advance(self, seconds: float) -> None:
         """To the end, by way of every time at which something happens."""
