@@ -35,7 +35,7 @@ from lampyr.queue.ledger import Ledger
 from lampyr.queue.parts import QueueParts
 from lampyr.queue.records import Outcome
 from lampyr.queue.rules import Condition, Patience, patience_of
-from lampyr.worker.environment import EnvironmentStoppedError
+from lampyr.worker.environment import EnvironmentStoppedError, Tell
 
 log = logging.getLogger(__name__)
 
@@ -220,11 +220,18 @@ class AsyncQueue:
         try:
             dice = random.random()  # noqa: S311 - which version runs is no secret
             version = resolve(function, event.qualifier, key_arn(event.key), dice)
-            self._metrics.record(event.key, "AsyncEventAge", 1000.0 * (now - event.accepted))
-            if not self._runner.begin(version, invocation, tell):
-                self._tasks.start(self._run(version, invocation, tell), "asynchronous invocation")
         except ServiceError as error:
             tell(error)
+            return
+        self._metrics.record(event.key, "AsyncEventAge", 1000.0 * (now - event.accepted))
+        if not self._begin(version, invocation, tell):
+            self._tasks.start(self._run(version, invocation, tell), "asynchronous invocation")
+
+    def _begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
+        try:
+            return self._runner.begin(version, invocation, tell)
+        except ServiceError:
+            return False  # The other way comes to the same error, and counts it.
 
     async def _run(
         self,

@@ -22,7 +22,7 @@ class Neighbourhood:
 
 @pytest.fixture(scope="package")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbourhood]:
-    server = LampyrServer(tmp_path_factory.mktemp("neighbours"))
+    server = LampyrServer(tmp_path_factory.mktemp("neighbours"), arguments=("--async-speed", "60"))
     server.start()
     yield Neighbourhood(server)
     server.stop()

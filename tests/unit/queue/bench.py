@@ -47,9 +47,10 @@ class Functions:
     def begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
         if self.cold or self.seconds or self.held is not None:
             return False
+        if self.answers and isinstance(self.answers[0], Exception):
+            raise self.answers[0]
         outcome = self._run(version, invocation)
-        if isinstance(outcome, Exception):
-            raise outcome
+        assert isinstance(outcome, InvokeResult)
         asyncio.get_running_loop().call_soon(tell, outcome)
         return True
 
