@@ -30,11 +30,6 @@ NOT_COVERED: Final[dict[str, tuple[str, ...]]] = {
         f"{SNAPSTART}update_function_configuration[python3.13]",
     ),
     "VPCs are not served yet": ("TestLambdaFunction::test_vpc_config",),
-    "asynchronous invocation is not served yet": (
-        "TestLambdaFeatures::test_invocation_type_event[python3.10]",
-        "TestLambdaFeatures::test_invocation_type_no_return_payload[nodejs-Event]",
-        "TestLambdaFeatures::test_invocation_type_no_return_payload[python-Event]",
-    ),
     "function URLs are not served yet": (
         "TestLambdaURL::test_lambda_url_echo_http_fixture_default",
         "TestLambdaURL::test_lambda_url_echo_http_fixture_trim_x_headers",

@@ -165,6 +165,19 @@ def test_a_dry_run(live: Live, echoes: Echo, need: Need, parameter: str) -> None
     live.invoke("invoke-result", echoes(parameter), InvocationType="DryRun")
 
 
+@pytest.mark.recorded(f"{FEATURES}invocation_type_event[python3.10]")
+def test_an_event(live: Live, echoes: Echo) -> None:
+    live.invoke("invoke-result", echoes(PYTHON), InvocationType="Event")
+
+
+@each(f"{FEATURES}invocation_type_no_return_payload", "python-Event", "nodejs-Event")
+def test_an_event_for_a_function_that_returns_nothing(
+    live: Live, echoes: Echo, need: Need, parameter: str
+) -> None:
+    need(NODE)
+    live.invoke("invoke-result", echoes(parameter), InvocationType="Event")
+
+
 @each(f"{FEATURES}invocation_type_request_response", *FORMER)
 def test_a_call_with_an_answer(live: Live, echoes: Echo, need: Need, parameter: str) -> None:
     need(NODE)
