@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.conformance.deployed import function, value, zipped
+from tests.conformance.deployed import PYTHON, function, unique_name, value, zipped
 
 pytestmark = pytest.mark.lampyr_only
 
@@ -59,7 +59,7 @@ def forked(client: Any, code: str | bytes, **configuration: Any) -> Any:
     end = time.monotonic() + FORKED_SECONDS
     while time.monotonic() < end:
         with function(client, code, **configuration) as name:
-            was_forked, answer = value(client, name)
+            was_forked, *answer = value(client, name)
             if was_forked:
                 return answer
         time.sleep(0.1)
@@ -68,7 +68,7 @@ def forked(client: Any, code: str | bytes, **configuration: Any) -> Any:
 
 @pytest.mark.parametrize("logging", [{"LogFormat": "Text"}, {"LogFormat": "JSON"}])
 def test_a_fork_sees_what_a_plain_start_sees(lambda_client: Any, logging: Any) -> None:
-    answer = forked(lambda_client, LOOK, LoggingConfig=logging)
+    (answer,) = forked(lambda_client, LOOK, LoggingConfig=logging)
     with function(
         lambda_client, LOOK, LoggingConfig=logging, Environment={"Variables": PLAIN}
     ) as name:
@@ -114,7 +114,7 @@ exports.handler = async () => {
 def test_a_parked_node_sees_what_a_started_one_sees(lambda_client: Any, need: Any) -> None:
     need("nodejs20.x")
     package = zipped({"app.js": NODE_LOOK})
-    answer = forked(lambda_client, package, Runtime="nodejs20.x", Timeout=30)
+    (answer,) = forked(lambda_client, package, Runtime="nodejs20.x", Timeout=30)
     plain = {"Variables": {"NODE_PENDING": "1"}}
     with function(
         lambda_client, package, Runtime="nodejs20.x", Timeout=30, Environment=plain
@@ -123,3 +123,31 @@ def test_a_parked_node_sees_what_a_started_one_sees(lambda_client: Any, need: An
     assert not was_parked
     assert answer == expected
     assert answer["files"] == ["app.js"]
+
+
+def test_a_fork_has_the_layers_of_its_function(lambda_client: Any) -> None:
+    """And what a layer has in the place of something the template knows, is started."""
+    code = f"import shared, deep\n{LOOK}        + [shared.NAME, deep.NAME, shared.__file__]\n"
+    code = code.replace("    }]\n", "    }]\\\n")
+    site = f"python/lib/{PYTHON}/site-packages"
+    layers = [
+        {"python/shared.py": "NAME = 'below'", f"{site}/deep.py": "NAME = 'deep'"},
+        {"python/shared.py": "NAME = 'above'"},
+        {"python/urllib3.py": ""},
+        {"lib/libnothing.so": ""},
+    ]
+    arns = []
+    for files in layers:
+        content, name = {"ZipFile": zipped(files)}, unique_name("layer")
+        made = lambda_client.publish_layer_version(LayerName=name, Content=content)
+        arns.append(made["LayerVersionArn"])
+    plain = {"Environment": {"Variables": PLAIN}}
+    seen = forked(lambda_client, code, Layers=arns[:2])
+    with function(lambda_client, code, Layers=arns[:2], **plain) as name:
+        was_forked, *expected = value(lambda_client, name)
+    assert not was_forked
+    assert seen == expected
+    assert seen[1:] == ["above", "deep", "/opt/python/shared.py"]
+    for other in arns[2:]:
+        with function(lambda_client, code, Layers=[*arns[:2], other]) as name:
+            assert value(lambda_client, name)[0] is False

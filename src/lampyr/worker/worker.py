@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -222,7 +222,7 @@ class Worker:
             configured=version.environment,
         )
         spec = SandboxSpec(
-            template=self._template(version, runtime, task_directory, layers=bool(layers)),
+            template=self._template(version, runtime, task_directory, layers),
             park=self._park(version, runtime, argv, layers=bool(layers)),
             environment_id=environment_id,
             argv=argv,
@@ -254,15 +254,15 @@ class Worker:
         return await self._connect(environment, sandbox, credentials.access_key_id)
 
     def _template(
-        self, version: FunctionVersion, runtime: Runtime, task: Path, *, layers: bool
+        self, version: FunctionVersion, runtime: Runtime, task: Path, layers: Sequence[Path]
     ) -> TemplateSpec | None:
         """What the function may be forked from, once all that it imports is compiled."""
         if not self._parts.templates or runtime.name not in self._complete_runtimes:
             return None
-        configured = version.environment or {}
-        if not may_fork(
-            runtime, configured, (entry.name for entry in os.scandir(task)), layers=layers
-        ):
+        brought = [task, *python_in(layers, runtime.name)]
+        names = [entry.name for place in brought for entry in os.scandir(place)]
+        libraries = any((layer / "lib").exists() for layer in layers)
+        if not may_fork(runtime, version.environment or {}, names, libraries=libraries):
             return None
         return template_of(runtime)
 
@@ -341,6 +341,13 @@ class Worker:
         parts = self._parts
         log = EnvironmentLog(parts.logs, group, form, tail_bytes=parts.limits.log_tail_bytes)
         return Journal(log, sandbox, parts.clock, runtime_version)
+
+
+def python_in(layers: Iterable[Path], runtime: str) -> list[Path]:
+    """Where modules are in layers, that a runtime such as `python3.12` imports."""
+    places = ("python", f"python/lib/{runtime}/site-packages")
+    found = (layer / place for layer in layers for place in places)
+    return [path for path in found if path.is_dir()]
 
 
 def extensions_in(layers: Iterable[Path]) -> list[str]:

@@ -21,7 +21,7 @@ PYTHON = Runtime(
     [({}, ["app.py"]), ({"TABLE": "x", "AWS_DATA_PATH": "/opt"}, ["app.py", "numpy", "lib.so"])],
 )
 def test_an_ordinary_function_may(configured: dict[str, str], modules: list[str]) -> None:
-    assert may_fork(PYTHON, configured, modules, layers=False)
+    assert may_fork(PYTHON, configured, modules, libraries=False)
 
 
 @pytest.mark.parametrize(
@@ -29,17 +29,17 @@ def test_an_ordinary_function_may(configured: dict[str, str], modules: list[str]
     ["PYTHONPATH", "PYTHONHASHSEED", "LD_PRELOAD", "LC_ALL", "LANG", "AWS_LAMBDA_EXEC_WRAPPER"],
 )
 def test_none_whose_interpreter_starts_in_another_way(name: str) -> None:
-    assert not may_fork(PYTHON, {name: "x"}, ["app.py"], layers=False)
+    assert not may_fork(PYTHON, {name: "x"}, ["app.py"], libraries=False)
 
 
 @pytest.mark.parametrize("module", ["boto3", "urllib3", "queue.py", "six.cpython-312.so", "json"])
 def test_none_that_brings_what_is_imported_already(module: str) -> None:
-    assert not may_fork(PYTHON, {}, ["app.py", module], layers=False)
+    assert not may_fork(PYTHON, {}, ["app.py", module], libraries=False)
 
 
-def test_none_with_layers_and_none_of_a_runtime_without_template() -> None:
-    assert not may_fork(PYTHON, {}, ["app.py"], layers=True)
-    assert not may_fork(replace(PYTHON, template_argv=()), {}, ["app.py"], layers=False)
+def test_none_with_libraries_in_a_layer_and_none_of_a_runtime_without_template() -> None:
+    assert not may_fork(PYTHON, {}, ["app.py"], libraries=True)
+    assert not may_fork(replace(PYTHON, template_argv=()), {}, ["app.py"], libraries=False)
 
 
 def test_a_template_is_told_what_its_functions_are_told_by_default() -> None:

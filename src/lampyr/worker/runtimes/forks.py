@@ -28,10 +28,13 @@ _IMPORTED: Final = frozenset(sys.stdlib_module_names) | {
 
 
 def may_fork(
-    runtime: Runtime, configured: Mapping[str, str], modules: Iterable[str], *, layers: bool
+    runtime: Runtime, configured: Mapping[str, str], modules: Iterable[str], *, libraries: bool
 ) -> bool:
-    """`modules` are the names of files and directories on top of the function's package."""
-    if not runtime.template_argv or layers or not _starts_as_any(configured):
+    """`modules` are the names of files and directories where the function's modules are.
+
+    `libraries`: a layer has some in `/opt/lib`, where the template's loader has seen none.
+    """
+    if not runtime.template_argv or libraries or not _starts_as_any(configured):
         return False
     return not any(name.partition(".")[0] in _IMPORTED for name in modules)
 
