@@ -23,6 +23,8 @@ IDLE_MAX: Final = 64
 """Connections that are kept for each target."""
 BODY_BYTES_MAX: Final = 128 * 1024 * 1024
 
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+
 Fields = Sequence[tuple[str, str]]
 
 
@@ -270,18 +272,18 @@ class _Connection(asyncio.Protocol):
 
 def _encode(target: Target, method: str, path: str, fields: Fields, body: bytes) -> bytes:
     lines = [f"{method} {path} HTTP/1.1\r\n"]
-    names = {name.lower() for name, _ in fields}
-    if "host" not in names:
+    has_host = False
+    for name, value in fields:
+        key = name.lower()
+        if key not in _FRAMING:
+            lines.append(f"{name}: {value}\r\n")
+            has_host = has_host or key == "host"
+    if not has_host:
         default = target.socket is not None or target.port in (0, 443 if target.tls else 80)
         lines.append(f"host: {target.host if default else f'{target.host}:{target.port}'}\r\n")
-    lines += [
-        f"{name}: {value}\r\n"
-        for name, value in fields
-        if name.lower() not in {"content-length", "transfer-encoding"}
-    ]
     if body or method not in {"GET", "HEAD", "DELETE"}:
         lines.append(f"content-length: {len(body)}\r\n")
-    return "".join((*lines, "\r\n")).encode("utf-8") + body
+    return "".join((*lines, "\r\n")).encode("latin-1", "replace") + body
 
 
 def _shown(target: Target) -> str:

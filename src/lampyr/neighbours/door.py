@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from xml.sax.saxutils import escape
 
 from lampyr.aws.base import AwsUnreachableError, NoEndpointError
-from lampyr.aws.clients import Forwarded
+from lampyr.aws.wire import Forwarded
 from lampyr.http1 import Request, Response
 from lampyr.http_client import Answer
 from lampyr.neighbours.rules import is_administration, shares_with_other_sites

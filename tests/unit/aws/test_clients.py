@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,3 +144,25 @@ async def test_a_kept_connection_that_was_closed_is_replaced(tmp_path: Path) -> 
         await aws.call("sqs", ACCOUNT, REGION, "ListQueues")
         second = await aws.call("sqs", ACCOUNT, REGION, "ListQueues")
     assert second == {"QueueUrls": ["q"]}
+
+
+async def test_times_and_bytes_are_times_and_bytes_whatever_way_a_call_takes(
+    tmp_path: Path,
+) -> None:
+    bodies: list[bytes] = []
+    records = {"Records": [{"Data": "aGk=", "PartitionKey": "p", "SequenceNumber": "1"}]}
+    answers = iter([records, {"Records": []}, {}])
+
+    def handle(request: Request) -> Response:
+        bodies.append(request.body)
+        return Response(200, (), json.dumps(next(answers)).encode())
+
+    async with served(tmp_path, handle) as aws:
+        got = await aws.call("kinesis", ACCOUNT, REGION, "GetRecords", ShardIterator="i")
+        none = await aws.call("kinesis", ACCOUNT, REGION, "GetRecords", ShardIterator="i")
+        put: dict[str, Any] = {"StreamName": "s", "PartitionKey": "p", "Data": b"\xff"}
+        await aws.call("kinesis", ACCOUNT, REGION, "PutRecord", **put)
+    assert got["Records"][0]["Data"] == b"hi"
+    assert none == {"Records": []}
+    assert json.loads(bodies[0]) == {"ShardIterator": "i"}
+    assert json.loads(bodies[2])["Data"] == "/w=="

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lampyr.aws.base import AwsUnreachableError, NoEndpointError
-from lampyr.aws.clients import Forwarded
+from lampyr.aws.wire import Forwarded
 from lampyr.http1 import Request, encode
 from lampyr.http_client import Answer
 from lampyr.neighbours.door import NeighbourDoor
