@@ -177,3 +177,12 @@ def cgroups_of_sandboxes(server: LampyrServer) -> set[str]:
     name = json.loads((server.data_dir / "run" / "instance.json").read_text())["id"]
     tops = Path("/sys/fs/cgroup").glob(f"*/lampyr-{name}")
     return {path.name for top in tops for path in top.iterdir() if path.is_dir()}
+
+
+def frozen(server: LampyrServer) -> bool:
+    """Whether a sandbox is."""
+    return any(
+        (path / "freezer.state").read_text().strip() == "FROZEN"
+        for name in cgroups_of_sandboxes(server)
+        for path in Path("/sys/fs/cgroup/freezer").glob(f"lampyr-*/{name}")
+    )

@@ -17,11 +17,10 @@ from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.observe.metrics import Counters
 from lampyr.queue.dispatcher import AsyncQueue
-from lampyr.queue.parts import QueueParts
+from lampyr.queue.parts import QueueParts, Told
 from lampyr.store.sqlite import open_store
 from lampyr.tasks import Tasks
 from lampyr.testing.builders import a_function, a_key
-from lampyr.worker.environment import Tell
 
 CALLERS = 8
 SPEED = 6_000.0
@@ -35,7 +34,7 @@ class Runner:
         self._file = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         self._failed: set[bytes] = set()
 
-    def begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
+    def begin(self, version: FunctionVersion, invocation: Invocation, tell: Told) -> bool:
         number = invocation.payload
         os.write(self._file, number + b"\n")
         fails = int(number) % 3 == 0 and number not in self._failed

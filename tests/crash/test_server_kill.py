@@ -3,7 +3,6 @@
 import random
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ from tests.crash.anatomy import (
     Belongings,
     anatomy,
     belongings,
-    cgroups_of_sandboxes,
     eventually,
+    frozen,
     kill,
 )
 from tests.crash.lives import Known, Later, Lives, check_whole, create, package
@@ -130,14 +129,6 @@ def test_invocations_end_with_the_server_and_leave_nothing(
     client = server.client()
     assert value(client, running, 0) == 0
     client.close()
-
-
-def frozen(server: LampyrServer) -> bool:
-    return any(
-        (path / "freezer.state").read_text().strip() == "FROZEN"
-        for name in cgroups_of_sandboxes(server)
-        for path in Path("/sys/fs/cgroup/freezer").glob(f"lampyr-*/{name}")
-    )
 
 
 def test_the_start_after_a_kill_may_be_killed_too(new_server: NewServer) -> None:

@@ -19,6 +19,7 @@ from tests.crash.anatomy import (
     cgroups_of_sandboxes,
     children,
     eventually,
+    frozen,
     kill,
     network_of,
 )
@@ -105,6 +106,17 @@ def test_an_idle_function_whose_ground_is_killed_answers_the_next_call(
     kill(*part(now))
     recovers(client, name)
     assert server.health()["status"] == "running"
+
+
+@pytest.mark.parametrize("part", ["function", "first process of the sandbox"])
+def test_a_call_that_a_killed_frozen_function_never_saw_goes_to_another(
+    server: LampyrServer, client: Any, fresh: Any, part: str
+) -> None:
+    name = fresh(SLEEPS)
+    value(client, name, 0)
+    eventually("frozen", lambda: frozen(server))
+    kill(*PARTS[part](anatomy(server)))
+    assert value(client, name, 0) == 0
 
 
 def recovers(client: Any, name: str) -> None:

@@ -24,6 +24,9 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.is_closed = True
 
+    def is_closing(self) -> bool:
+        return self.is_closed
+
 
 class Recorder(Connection):
     def __init__(self, limit: int = 1_000) -> None:

@@ -16,10 +16,8 @@ from lampyr.api.operations.invoke import LARGE_JSON_BYTES, check_small_json
 from lampyr.arn import function_reference
 from lampyr.errors import ServiceError
 from lampyr.http1 import encode
-from lampyr.invoke.invoker import cut_short
 from lampyr.invoke.rules import is_split, resolve
 from lampyr.model.invocation import Invocation, InvocationType
-from lampyr.worker.environment import EnvironmentStoppedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,9 +80,9 @@ class WarmPath:
             # the one that is warm would get more than its weight.
             return False
 
-        def tell(outcome: InvokeResult | EnvironmentStoppedError) -> None:
-            if isinstance(outcome, EnvironmentStoppedError):
-                done(encode(self._error(cut_short(), request_id)))
+        def tell(outcome: InvokeResult | ServiceError) -> None:
+            if isinstance(outcome, ServiceError):
+                done(encode(self._error(outcome, request_id)))
             elif outcome.function_error is None and not outcome.log_tail:
                 done(success(outcome, request_id))
             else:

@@ -229,6 +229,7 @@ async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> S
         clock,
         Admission(ground.limits.concurrent_executions),
         ProvisionedEnvironments(cluster, pool, tasks, clock),
+        tasks,
     )
 
     async def reclaim() -> None:

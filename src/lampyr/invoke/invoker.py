@@ -2,22 +2,32 @@
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 from lampyr.clock import Clock
-from lampyr.errors import ServiceException, TooManyRequestsException
-from lampyr.invoke.admission import Admission
+from lampyr.errors import ServiceError, ServiceException, TooManyRequestsException
+from lampyr.invoke.admission import Admission, Pool
 from lampyr.invoke.allotment import Provision
 from lampyr.invoke.pool import EnvironmentPool
 from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.invoke.rules import check_tenant
 from lampyr.model.function import Function, FunctionKey, FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
+from lampyr.tasks import Tasks
 from lampyr.worker import outcomes
-from lampyr.worker.environment import EnvironmentStoppedError, ExecutionEnvironment, Tell
+from lampyr.worker.environment import (
+    EnvironmentStoppedError,
+    EventUnreadError,
+    ExecutionEnvironment,
+)
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import SandboxError
 
 log = logging.getLogger(__name__)
+
+
+DELIVERIES_MAX: Final = 3
+"""Environments that an event may be given to before its caller hears that they end."""
 
 
 class Invoker:
@@ -27,7 +37,9 @@ class Invoker:
         clock: Clock,
         admission: Admission,
         provisioned: ProvisionedEnvironments,
+        tasks: Tasks,
     ) -> None:
+        self._tasks = tasks
         self._pool = pool
         self._clock = clock
         self._admission = admission
@@ -35,45 +47,71 @@ class Invoker:
         self.on_throttle: Callable[[FunctionKey, str], None] = _nobody
         """Is told of each invocation that is refused: the function, and the ARN invoked."""
 
-    def begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
+    def begin(
+        self,
+        version: FunctionVersion,
+        invocation: Invocation,
+        tell: Callable[[InvokeResult | ServiceError], None],
+    ) -> bool:
         """Run `invocation` if an environment waits for it; false, and nothing is done, if not.
 
         For the warm path: no task and no future. `tell` hears the outcome, once; raises as
         `invoke` does.
         """
         check_tenant(version, invocation.tenant_id)
+        counted: Pool | None = None
         allotment = self._provisioned.find(version, invocation.invoked_arn)
-        if allotment is not None and (ahead := self._provisioned.take(allotment)) is not None:
-            self._begin(ahead, version, invocation, tell)
-            return True
-        counted = self._admission.pool(version.key)
-        counted.check()
-        environment = self._pool.take(version, invocation.tenant_id)
+        environment = None if allotment is None else self._provisioned.take(allotment)
         if environment is None:
-            return False
-        counted.in_flight += 1
-        if allotment is not None:
-            allotment.spillovers += 1
+            counted = self._admission.pool(version.key)
+            counted.check()
+            environment = self._pool.take(version, invocation.tenant_id)
+            if environment is None:
+                return False
+            counted.in_flight += 1
+            if allotment is not None:
+                allotment.spillovers += 1
 
         def ended(outcome: InvokeResult | EnvironmentStoppedError) -> None:
-            counted.in_flight -= 1
-            tell(outcome)
+            if counted is not None:
+                counted.in_flight -= 1
+            if isinstance(outcome, InvokeResult):
+                tell(outcome)
+            elif isinstance(outcome, EventUnreadError):
+                self._tasks.start(self._anew(version, invocation, tell), "invocation anew")
+            else:
+                tell(cut_short())
 
-        self._begin(environment, version, invocation, ended)
+        now = self._clock.monotonic()
+        deadline = now + version.timeout_seconds
+        environment.begin(invocation, started=now, deadline=deadline, tell=ended)
         return True
 
     async def invoke(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
-        """Run `invocation` on `version`; raise a `ServiceError` where Lambda would refuse to."""
+        """Run `invocation` on `version`; raise a `ServiceError` where Lambda would refuse to.
+
+        An event that no runtime has read, as its environment had been killed, gets another one.
+        """
         check_tenant(version, invocation.tenant_id)
+        for _ in range(DELIVERIES_MAX - 1):
+            try:
+                return await self._admitted(version, invocation)
+            except EventUnreadError:
+                log.info("event was not read", extra={"function": version.key.name})
+            except TooManyRequestsException:
+                self.on_throttle(version.key, invocation.invoked_arn)
+                raise
+        try:
+            return await self._admitted(version, invocation)
+        except EventUnreadError as error:
+            return _failed(version, invocation, error.failure)
+
+    async def _admitted(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
         allotment = self._provisioned.find(version, invocation.invoked_arn)
         if allotment is not None and (ahead := self._provisioned.take(allotment)) is not None:
             return await self._run(ahead, version, invocation)
         counted = self._admission.pool(version.key)
-        try:
-            counted.check()
-        except TooManyRequestsException:
-            self.on_throttle(version.key, invocation.invoked_arn)
-            raise
+        counted.check()
         counted.in_flight += 1
         if allotment is not None:
             allotment.spillovers += 1
@@ -102,16 +140,19 @@ class Invoker:
 
     # Inside -----------------------------------------------------------------------------
 
-    def _begin(
+    async def _anew(
         self,
-        environment: ExecutionEnvironment,
         version: FunctionVersion,
         invocation: Invocation,
-        tell: Tell,
+        tell: Callable[[InvokeResult | ServiceError], None],
     ) -> None:
-        now = self._clock.monotonic()
-        deadline = now + version.timeout_seconds
-        environment.begin(invocation, started=now, deadline=deadline, tell=tell)
+        outcome: InvokeResult | ServiceError = cut_short()
+        try:
+            outcome = await self.invoke(version, invocation)
+        except ServiceError as error:
+            outcome = error
+        finally:
+            tell(outcome)
 
     async def _run(
         self,
@@ -125,6 +166,8 @@ class Invoker:
         deadline = started + version.timeout_seconds
         try:
             return await environment.invoke(invocation, started=started, deadline=deadline)
+        except EventUnreadError:
+            raise
         except EnvironmentStoppedError as error:
             raise cut_short() from error
 
@@ -144,7 +187,7 @@ class Invoker:
             log.exception("environment did not start", extra={"function": version.key.name})
             raise ServiceException(f"Lampyr could not start the function: {error}") from error
         if isinstance(got, Failure):
-            return _init_failed(version, invocation, got)
+            return _failed(version, invocation, got)
         return await self._run(got, version, invocation, started)
 
 
@@ -157,9 +200,7 @@ def cut_short() -> ServiceException:
     return ServiceException("Lampyr is stopping; the invocation was cut short")
 
 
-def _init_failed(
-    version: FunctionVersion, invocation: Invocation, failure: Failure
-) -> InvokeResult:
+def _failed(version: FunctionVersion, invocation: Invocation, failure: Failure) -> InvokeResult:
     told = outcomes.of_invocation(failure, invocation.request_id)
     return InvokeResult(
         executed_version=version.version,

@@ -32,10 +32,10 @@ from lampyr.queue.contents import Contents
 from lampyr.queue.deliveries import Deliveries, Ways
 from lampyr.queue.lanes import Lane
 from lampyr.queue.ledger import Ledger
-from lampyr.queue.parts import QueueParts
+from lampyr.queue.parts import QueueParts, Told
 from lampyr.queue.records import Outcome
 from lampyr.queue.rules import Condition, Patience, patience_of
-from lampyr.worker.environment import EnvironmentStoppedError, Tell
+from lampyr.worker.environment import EnvironmentStoppedError
 
 log = logging.getLogger(__name__)
 
@@ -227,7 +227,7 @@ class AsyncQueue:
         if not self._begin(version, invocation, tell):
             self._tasks.start(self._run(version, invocation, tell), "asynchronous invocation")
 
-    def _begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool:
+    def _begin(self, version: FunctionVersion, invocation: Invocation, tell: Told) -> bool:
         try:
             return self._runner.begin(version, invocation, tell)
         except ServiceError:

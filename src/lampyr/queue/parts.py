@@ -6,19 +6,22 @@ from typing import Protocol
 
 from lampyr.aws.base import Aws
 from lampyr.clock import Clock
+from lampyr.errors import ServiceError
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.observe.metrics import Metrics
 from lampyr.store.base import EventTable, FunctionTable
 from lampyr.tasks import Tasks
-from lampyr.worker.environment import Tell
+
+Told = Callable[[InvokeResult | ServiceError], None]
+"""Hears what came of an invocation, or why there is none."""
 
 
 class Runner(Protocol):
     """What the queue needs of the `Invoker`."""
 
-    def begin(self, version: FunctionVersion, invocation: Invocation, tell: Tell) -> bool: ...
+    def begin(self, version: FunctionVersion, invocation: Invocation, tell: Told) -> bool: ...
 
     async def invoke(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult: ...
 

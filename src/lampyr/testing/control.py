@@ -124,7 +124,7 @@ async def running_control(store: Store | None = None, **options: Any) -> AsyncGe
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
         retire=retired.extend,
-        capacity=Invoker(pool, clock, admission, provisioned),
+        capacity=Invoker(pool, clock, admission, provisioned, tasks),
         **options,
     )
     await plane.open()

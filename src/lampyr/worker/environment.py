@@ -43,6 +43,15 @@ class EnvironmentStoppedError(Exception):
     """The environment was shut down around an invocation: no fault of the function."""
 
 
+class EventUnreadError(EnvironmentStoppedError):
+    """The environment ended before its runtime had read the event: nothing of it has run."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__()
+        self.failure = failure
+        """What the caller hears when nobody else can take the event."""
+
+
 Tell = Callable[[InvokeResult | EnvironmentStoppedError], None]
 """Hears what came of an invocation."""
 
@@ -98,6 +107,8 @@ class ExecutionEnvironment:
         self._peer: Peer | None = None
         self._invocation: Invocation | None = None
         self._tell: Tell | None = None
+        self._unread = ""
+        """The last request of which the runtime was seen not to have read the event."""
         self._started = 0.0
         self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -199,6 +210,10 @@ class ExecutionEnvironment:
         if self._peer is peer and self.state is not State.READY:
             self._peer = None
 
+    def unread(self, request_id: str) -> None:
+        """The connection ended on which this event was delivered, and nobody had read it."""
+        self._unread = request_id
+
     def is_running(self, request_id: str) -> bool:
         """Whether a response to this invocation would be taken now."""
         invocation = self._invocation
@@ -238,7 +253,10 @@ class ExecutionEnvironment:
         if end.out_of_memory:
             self._memory_peak = self.version.memory_mb * MIB
         if self.state not in OVER:
-            self._over(Event.FAULT, outcomes.exited(self._id(), end))
+            failure = outcomes.exited(self._id(), end)
+            if self.state is State.INVOKE and self._unread == self._id():
+                self._hand_back(EventUnreadError(failure))
+            self._over(Event.FAULT, failure)
 
     # The state -------------------------------------------------------------------------
 
@@ -296,11 +314,15 @@ class ExecutionEnvironment:
         )
         return replace(failure, log_tail=tail)
 
-    def _shut_down(self) -> None:
+    def _hand_back(self, why: EnvironmentStoppedError) -> None:
+        """Whoever invoked has to look elsewhere: it is no outcome of the function."""
         tell, self._tell = self._tell, None
         self._invocation = None
         if tell is not None:
-            tell(EnvironmentStoppedError())
+            tell(why)
+
+    def _shut_down(self) -> None:
+        self._hand_back(EnvironmentStoppedError())
         self._over(Event.SHUTDOWN, outcomes.stopped())
 
     def _finish(self, outcome: bytes | Failure) -> None:

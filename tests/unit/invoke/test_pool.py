@@ -41,7 +41,7 @@ class Bench:
         )
         self.admission = Admission(50)
         self.provisioned = ProvisionedEnvironments(self.cluster, self.pool, self.tasks, self.clock)
-        self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned)
+        self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned, self.tasks)
 
     async def invoke(self, version: Any = HELLO, **more: Any) -> InvokeResult:
         return await self.invoker.invoke(version, an_invocation(b"1", **more))
@@ -338,3 +338,38 @@ async def test_when_memory_is_short_the_one_idle_longest_goes() -> None:
     bench.cluster.started["e4"].answer()
     assert (await waits).payload == b"1"
     await bench.tasks.close()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+async def test_an_event_that_nobody_read_goes_to_another_environment(
+    bench: Bench, warm: bool
+) -> None:
+    await bench.invoke()
+    bench.cluster.started["e1"].held = True
+    told: list[Any] = []
+    if warm:
+        assert bench.invoker.begin(HELLO, an_invocation(b"7"), told.append)
+    else:
+        call = asyncio.ensure_future(bench.invoker.invoke(HELLO, an_invocation(b"7")))
+        call.add_done_callback(lambda done: told.append(done.result()))
+    await bench.settle()
+    die_unread(bench, "e1")
+    await bench.settle()
+    assert [answer.payload for answer in told] == [b"7"]
+    assert bench.admission.in_flight(HELLO.key.account_id, HELLO.key.region) == 0
+
+
+async def test_an_event_that_nobody_ever_reads_is_a_failure_in_the_end(bench: Bench) -> None:
+    bench.cluster.held = True
+    call = asyncio.ensure_future(bench.invoke())
+    for number in range(1, 4):
+        await bench.settle()
+        die_unread(bench, f"e{number}")
+    answer = await call
+    assert (answer.function_error, len(bench.cluster.started)) == ("Unhandled", 3)
+
+
+def die_unread(bench: Bench, environment_id: str) -> None:
+    environment = bench.cluster.started[environment_id].environment
+    environment.unread(an_invocation().request_id)
+    environment.exited(Exit(signal=9))

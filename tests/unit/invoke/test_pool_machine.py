@@ -106,7 +106,7 @@ class PoolMachine(RuleBasedStateMachine):
         )
         self.admission = Admission(CONCURRENCY)
         self.provisioned = ProvisionedEnvironments(self.cluster, self.pool, self.tasks, self.clock)
-        self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned)
+        self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned, self.tasks)
 
     def version(self, number: int) -> FunctionVersion:
         deployment = f"{number}-{self.deployments[number]}"

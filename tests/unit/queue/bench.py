@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lampyr.errors import TooManyRequestsException
+from lampyr.errors import ServiceError, TooManyRequestsException
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.event import Content
 from lampyr.model.event_invoke import EventInvokeConfig
@@ -19,7 +19,8 @@ from lampyr.store.index import Index, forget
 from lampyr.tasks import Tasks
 from lampyr.testing.builders import ACCOUNT, REGION, a_function, a_key
 from lampyr.testing.clock import ManualClock
-from lampyr.worker.environment import Tell
+
+Tell = Callable[[InvokeResult | ServiceError], None]
 
 QUEUE = f"arn:aws:sqs:{REGION}:{ACCOUNT}:letters"
 FAILURE = InvokeResult(

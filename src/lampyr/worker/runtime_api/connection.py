@@ -8,6 +8,8 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
 import base64
 import json
+import os
+import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -36,6 +38,8 @@ _NEXT_LINE: Final = f"GET {NEXT} HTTP/1.1\r\n".encode()
 _JSON: Final = (("content-type", "application/json"),)
 _ACCEPTED: Final = encode(Response(202, _JSON, b'{"status":"OK"}\n'))
 _ERROR_TYPE_BYTES_MAX: Final = 256
+_TCP_CLOSE: Final = 7
+"""The state of a connection that was reset; one whose peer has ended is in CLOSE_WAIT."""
 _AFTER_MAX: Final = 16
 """Requests behind one for `next` that is not answered; no runtime sends any."""
 
@@ -115,6 +119,28 @@ class RuntimeConnection(Connection):
         if self.transport is not None:
             self.transport.abort()
 
+    def eof_received(self) -> None:
+        """The peer is gone; perhaps since before the event was sent, which was refused then."""
+        if self._was_reset():
+            self._environment.unread(self._request_id)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A peer that ends with bytes unread resets the connection; one that read all closes it."""
+        if exc is not None:
+            self._environment.unread(self._request_id)
+        super().connection_lost(exc)
+
+    def _was_reset(self) -> bool:
+        """Whether what was written after the peer's end was refused, or not even sent."""
+        transport = self.transport
+        if transport is None or transport.get_write_buffer_size():
+            return True
+        found = transport.get_extra_info("socket")
+        if found is None or found.family != socket.AF_INET:
+            return False
+        with socket.socket(fileno=os.dup(found.fileno())) as same:
+            return same.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+
     def closed(self) -> None:
         self._environment.peer_lost(self)
         self._left(self)
@@ -137,6 +163,8 @@ class RuntimeConnection(Connection):
         self._request_id = request_id = invocation.request_id
         self._response_line = f"POST {INVOCATION}{request_id}/response HTTP/1.1\r\n".encode()
         self._waiting = False
+        if self.transport is None or self.transport.is_closing():
+            self._environment.unread(request_id)
         self._flush(b"".join((head.encode(), b"\r\n", invocation.payload)))
 
     def _take_plain(self, data: bytes) -> bool:

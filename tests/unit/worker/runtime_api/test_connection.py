@@ -12,8 +12,9 @@ import pytest
 from lampyr.model.invocation import InvokeResult
 from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import a_version, an_environment, an_invocation
-from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.worker.environment import EventUnreadError, ExecutionEnvironment
 from lampyr.worker.runtime_api.connection import RuntimeConnection
+from lampyr.worker.sandbox.base import Exit
 from lampyr.worker.states import State
 from tests.unit.test_http1 import Wire
 
@@ -259,3 +260,25 @@ async def test_a_response_to_what_is_over_is_refused_also_when_it_is_plain(guest
     assert not second.done()
     assert guest.post(f"invocation/{'2' * 36}/response", b"4").startswith(b"HTTP/1.1 202 ")
     assert (await second).payload == b"4"
+
+
+@pytest.mark.parametrize("how", ["closed before", "reset after"])
+async def test_an_event_that_nobody_read_is_handed_back(guest: Guest, how: str) -> None:
+    guest.send(NEXT)
+    if how == "closed before":
+        guest.wire.close()
+    result = guest.invoke()
+    reset = None if how == "closed before" else ConnectionResetError()
+    guest.connection.connection_lost(reset)
+    guest.environment.exited(Exit(signal=9))
+    with pytest.raises(EventUnreadError) as caught:
+        await result
+    assert b"signal: killed" in caught.value.failure.payload
+
+
+async def test_an_event_that_was_read_is_not_handed_back(guest: Guest) -> None:
+    guest.send(NEXT)
+    result = guest.invoke()
+    guest.connection.connection_lost(None)
+    guest.environment.exited(Exit(signal=9))
+    assert (await result).function_error == "Unhandled"
