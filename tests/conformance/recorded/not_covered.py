@@ -57,8 +57,6 @@ NOT_COVERED: Final[dict[str, tuple[str, ...]]] = {
     "it asks another service, which these tests do not run": (
         "TestLambdaBaseFeatures::test_assume_role[2]",
         "TestLambdaBehavior::test_lambda_host_prefix_api_operation",
-        "TestLambdaFeatures::test_upload_lambda_from_s3",
-        "TestLambdaFunction::test_lambda_code_location_s3",
     ),
     "it waits for a schedule of Application Auto Scaling": (
         "TestLambdaConcurrency::test_lambda_provisioned_concurrency_scheduling",
