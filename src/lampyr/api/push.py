@@ -74,6 +74,7 @@ class PushApi:
             region=named.region,
             base_url=self._base_url,
             services=self._services,
+            trace=headers.get("x-lampyr-trace"),
         )
         kind = headers.get("x-lampyr-type", InvocationType.REQUEST_RESPONSE)
         members = {"FunctionName": arn, "InvocationType": kind, "Payload": request.body}

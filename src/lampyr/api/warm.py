@@ -16,6 +16,7 @@ from lampyr.api.operations.invoke import LARGE_JSON_BYTES, check_small_json
 from lampyr.arn import function_reference
 from lampyr.errors import ServiceError
 from lampyr.http1 import encode
+from lampyr.invoke.recursion import continued
 from lampyr.invoke.rules import is_split, resolve
 from lampyr.model.invocation import Invocation, InvocationType
 
@@ -97,7 +98,7 @@ class WarmPath:
                 payload=payload or b"{}",
                 invoked_arn=reference.arn,
                 client_context=plan.client_context,
-                trace_header=trace_of(plan.trace, self._now()),
+                trace_header=continued(trace_of(plan.trace, self._now()), function),
                 tenant_id=plan.tenant_id,
                 wants_log_tail=plan.wants_log_tail,
             )

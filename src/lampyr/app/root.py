@@ -236,7 +236,8 @@ async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> S
         pool.reclaim(clock.monotonic())
         await clock.sleep(min(RECLAIM_SECONDS_MAX, settings.idle_seconds / 4))
 
-    pollers = _pollers(ground, invoker)
+    metrics = Counters()
+    pollers = _pollers(ground, invoker, metrics)
     stack.push_async_callback(pollers.close)
     control = ControlPlane(
         store=ground.store,
@@ -253,7 +254,6 @@ async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> S
     pollers.bind(partial(processed, control))
     tasks.start(supervise(control.run, "activation"), "activation")
     tasks.start(supervise(reclaim, "reclaim"), "reclaim")
-    metrics = Counters()
     return Services(
         store=ground.store,
         control=control,
@@ -283,7 +283,7 @@ async def _open_shipper(
     return shipper
 
 
-def _pollers(ground: _Ground, invoker: Invoker) -> MappingPollers:
+def _pollers(ground: _Ground, invoker: Invoker, metrics: Counters) -> MappingPollers:
     def new_id() -> str:
         return str(uuid.uuid4())
 
@@ -292,7 +292,7 @@ def _pollers(ground: _Ground, invoker: Invoker) -> MappingPollers:
         PollerParts(
             store=ground.store,
             aws=aws,
-            caller=FunctionCaller(ground.store.functions, invoker, clock, new_id),
+            caller=FunctionCaller(ground.store.functions, invoker, clock, new_id, metrics),
             discards=SentDiscards(aws, clock, new_id),
             bells=ground.bells,
             clock=clock,

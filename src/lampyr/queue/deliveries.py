@@ -14,7 +14,8 @@ from typing import Final
 from lampyr.arn import key_arn, parse
 from lampyr.aws.base import AwsCallError, AwsUnreachableError
 from lampyr.destinations.senders import Message, Target, UndeliverableError, send
-from lampyr.errors import ServiceError
+from lampyr.errors import RecursiveInvocationException, ServiceError
+from lampyr.invoke.recursion import continued
 from lampyr.model.event import Content, Event
 from lampyr.model.function import LATEST, Function, FunctionKey
 from lampyr.queue import records
@@ -74,9 +75,9 @@ class Deliveries:
             try:
                 async with self._turns:
                     if metric == DEAD_LETTER_ERRORS:
-                        await self._send_event(event, content, outcome, Target.of(arn))
+                        await self._send_event(function, event, content, outcome, Target.of(arn))
                     else:
-                        await self._send_record(event, content, outcome, Target.of(arn))
+                        await self._send_record(function, event, content, outcome, Target.of(arn))
                 outcome = replace(outcome, sent=(*outcome.sent, arn))
             except (AwsCallError, ServiceError) as error:
                 self._parts.metrics.record(event.key, metric)
@@ -99,38 +100,39 @@ class Deliveries:
         self._ways.later(event, now + backoff_seconds(event.setbacks) / parts.speed)
 
     async def _send_event(
-        self, event: Event, content: Content, outcome: Outcome, target: Target
+        self, function: Function, event: Event, content: Content, outcome: Outcome, target: Target
     ) -> None:
         message = Message(
             body=content.payload.decode(errors="replace"),
             sender=event.key,
-            trace_header=content.trace_header,
+            trace_header=_passed_on(content.trace_header, function),
             attributes=records.dead_letter_attributes(content, outcome),
         )
         await send(self._parts.aws, message, target)
 
     async def _send_record(
-        self, event: Event, content: Content, outcome: Outcome, target: Target
+        self, function: Function, event: Event, content: Content, outcome: Outcome, target: Target
     ) -> None:
         source = key_arn(event.key)
         body = json.dumps(
             records.invocation_record(event, content, outcome, source), separators=(",", ":")
         )
         if target.service == "lambda":
-            await self._invoke(target, body, content)
+            trace_header = _passed_on(content.trace_header, function)
+            await self._invoke(target, body, trace_header)
             return
         end = "Success" if outcome.condition is Condition.SUCCESS else "Failure"
         message = Message(
             body=body,
             sender=event.key,
-            trace_header=content.trace_header,
+            trace_header=_passed_on(content.trace_header, function),
             detail_type=f"Lambda Function Invocation Result - {end}",
             resources=[f"{source}:{event.qualifier or LATEST}"],
             object_key=records.s3_key(event.key.name, outcome.at, self._parts.new_id()),
         )
         await send(self._parts.aws, message, target)
 
-    async def _invoke(self, target: Target, body: str, content: Content) -> None:
+    async def _invoke(self, target: Target, body: str, trace_header: str) -> None:
         """A function as a destination gets the record as an event of its own."""
         named = parse(target.arn)
         key = FunctionKey(target.account_id, target.region, named.name if named else "")
@@ -143,12 +145,20 @@ class Deliveries:
         await self._ways.accept(
             function,
             named.qualifier,
-            Content(self._parts.new_id(), payload, content.trace_header),
+            Content(self._parts.new_id(), payload, trace_header),
         )
 
 
 DESTINATION_FAILURES: Final = "DestinationDeliveryFailures"
 DEAD_LETTER_ERRORS: Final = "DeadLetterErrors"
+
+
+def _passed_on(trace_header: str, function: Function) -> str:
+    """What the function was called with, for those who are told of it."""
+    try:
+        return continued(trace_header, function)
+    except RecursiveInvocationException:
+        return trace_header
 
 
 def _targets(function: Function, event: Event, outcome: Outcome) -> Iterator[tuple[str, str]]:

@@ -18,10 +18,12 @@ from typing import Final
 
 from lampyr.arn import key_arn
 from lampyr.errors import (
+    RecursiveInvocationException,
     ResourceNotFoundException,
     ServiceError,
     TooManyRequestsException,
 )
+from lampyr.invoke.recursion import continued
 from lampyr.invoke.rules import resolve
 from lampyr.model.event import Content, Event
 from lampyr.model.function import Function, FunctionKey, FunctionVersion
@@ -202,12 +204,18 @@ class AsyncQueue:
         if now >= self._patience(function, event).expiry(event.accepted):
             self._over(function, event, records.expired(now))
             return
+        try:
+            trace_header = continued(content.trace_header, function)
+        except RecursiveInvocationException as error:
+            self._metrics.record(event.key, "RecursiveInvocationsDropped")
+            self._over(function, event, records.refused(Condition.RECURSION, error, now))
+            return
         invocation = Invocation(
             request_id=content.request_id,
             payload=content.payload,
             invoked_arn=key_arn(event.key, event.qualifier),
             client_context=content.client_context,
-            trace_header=content.trace_header,
+            trace_header=trace_header,
             tenant_id=content.tenant_id,
         )
         lane.start(event, now)

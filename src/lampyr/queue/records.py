@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from lampyr.errors import TooManyRequestsException
+from lampyr.errors import RecursiveInvocationException, TooManyRequestsException
 from lampyr.model.event import Content, Event
 from lampyr.model.function import LATEST
 from lampyr.model.invocation import InvokeResult
@@ -22,6 +22,7 @@ FUNCTION_ERROR_CODE: Final = 200
 
 THROTTLED_CODE: Final = 429
 SYSTEM_ERROR_CODE: Final = 500
+RECURSION_CODE: Final = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,13 @@ def answered(condition: Condition, result: InvokeResult, now: float) -> Outcome:
 
 def refused(condition: Condition, error: Exception, now: float) -> Outcome:
     """Of an event that could not be run to the last."""
-    throttled = isinstance(error, TooManyRequestsException)
-    return Outcome(
-        condition=condition,
-        at=now,
-        status=THROTTLED_CODE if throttled else SYSTEM_ERROR_CODE,
-        message=str(error),
-    )
+    return Outcome(condition=condition, at=now, status=_status(error), message=str(error))
+
+
+def _status(error: Exception) -> int:
+    if isinstance(error, TooManyRequestsException):
+        return THROTTLED_CODE
+    return RECURSION_CODE if isinstance(error, RecursiveInvocationException) else SYSTEM_ERROR_CODE
 
 
 def stopped(now: float) -> Outcome:

@@ -31,7 +31,7 @@ class Pusher:
         self.outcome = outcome
         self.pushed: list[Any] = []
 
-    def push(self, arn: str, event: Any, *, kind: str, source: str) -> Outcome:
+    def push(self, arn: str, event: Any, *, kind: str, source: str, trace: str = "") -> Outcome:
         self.pushed.append((arn, event, kind, source))
         return self.outcome
 

@@ -11,6 +11,7 @@ import pytest
 
 from lampyr.aws.base import AwsError, AwsUnreachableError
 from lampyr.errors import ServiceError, ServiceException, TooManyRequestsException
+from lampyr.invoke.recursion import INVOCATIONS_MAX
 from lampyr.model.event import Event
 from lampyr.queue import contents
 from lampyr.queue.lanes import BURST
@@ -286,3 +287,21 @@ async def test_time_can_be_compressed(bench: Bench) -> None:
     await bench.advance(3.5)
     assert bench.times() == [0, 1, 3]
     assert replace(function, created=2.0) != function
+
+
+async def test_a_recursive_loop_ends_in_the_dead_letters(bench: Bench) -> None:
+    latest = a_version(dead_letter_arn=QUEUE)
+    function = await bench.function(latest=latest)
+    trace_header = "Root=1"
+    for _ in range(INVOCATIONS_MAX):
+        await bench.accept(function, trace_header=trace_header)
+        await bench.settle()
+        trace_header = bench.functions.runs[-1][2].trace_header
+    await bench.accept(function, "once too often", trace_header=trace_header)
+    await bench.settle()
+    assert len(bench.functions.runs) == INVOCATIONS_MAX
+    ((_, members),) = bench.services.sent
+    assert members["MessageBody"] == '"once too often"'
+    assert members["MessageAttributes"]["ErrorCode"]["StringValue"] == "400"
+    assert bench.counted()["RecursiveInvocationsDropped"] == 1
+    assert bench.counted()["AsyncEventsDropped"] == 1

@@ -17,9 +17,11 @@ from lampyr.errors import (
     InvalidParameterValueException,
     InvalidRequestContentException,
     NotServedError,
+    RecursiveInvocationException,
     RequestEntityTooLargeException,
     ResourceNotFoundException,
 )
+from lampyr.invoke.recursion import continued
 from lampyr.invoke.rules import check_tenant, resolve
 from lampyr.model.event import Content
 from lampyr.model.function import LATEST
@@ -54,7 +56,7 @@ async def invoke(call: Call, request: dict[str, Any]) -> dict[str, Any]:
         await _accept(call, request, function, reference.qualifier, payload)
         return {"StatusCode": 202}
     await _check_json(payload)
-    invocation = _invocation(call, request, reference.arn, payload)
+    invocation = _invocation(call, request, function, reference.arn, payload)
     return answer(await services.invoker.invoke(version, invocation))
 
 
@@ -103,17 +105,27 @@ async def _accept(
     await call.services.queue.accept(function, qualifier, content)
 
 
-def _invocation(call: Call, request: dict[str, Any], arn: str, payload: bytes) -> Invocation:
+def _invocation(
+    call: Call, request: dict[str, Any], function: Function, arn: str, payload: bytes
+) -> Invocation:
     return Invocation(
         request_id=call.request_id,
         payload=payload,
         invoked_arn=arn,
         client_context=client_context(request.get("ClientContext")),
-        trace_header=call.trace_header,
+        trace_header=_continued(call, function),
         tenant_id=request.get("TenantId"),
         wants_log_tail=request.get("LogType") == "Tail",
         nested=call.from_function,
     )
+
+
+def _continued(call: Call, function: Function) -> str:
+    try:
+        return continued(call.trace_header, function)
+    except RecursiveInvocationException:
+        call.services.metrics.record(function.key, "RecursiveInvocationsDropped")
+        raise
 
 
 async def _check_json(payload: bytes) -> None:

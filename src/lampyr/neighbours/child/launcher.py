@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
+from lampyr.neighbours.child import traces
 from lampyr.neighbours.child.push import Pusher
 from lampyr.neighbours.child.schedules import Schedules
 from lampyr.neighbours.child.seams import SeamError, Seams, check
@@ -70,6 +71,10 @@ def _application(push_socket: str, services: list[str]) -> Any:
     schedules = Schedules(eventbridge, scheduler, responses, Path("schedules-done"))
     schedules.check()
     schedules.install()
+    sqs = importlib.import_module("ministack.services.sqs")
+    if wrong := traces.differences(sqs):
+        raise SeamError("; ".join(wrong))
+    traces.install(sqs)
     Seams(lambda_svc, responses, Pusher(push_socket)).install(lambda_svc)
     return application
 
@@ -95,7 +100,9 @@ async def _serve(application: Any, listener: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
-        group.create_task(serve(application.app, config, shutdown_trigger=asyncio.Event().wait))
+        group.create_task(
+            serve(traces.traced(application.app), config, shutdown_trigger=asyncio.Event().wait)
+        )
         _say({"ready": os.getpid()})
         await stop.wait()
         # Requests, threads and executions that hang must not keep what is to be saved.

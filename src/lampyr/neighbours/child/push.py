@@ -4,6 +4,7 @@
     x-lampyr-function: arn:aws:lambda:us-east-1:000000000000:function:hello:live
     x-lampyr-source: sns                     the service that pushes
     x-lampyr-type: Event | RequestResponse
+    x-lampyr-trace: Root=…                   of the request that caused it, where there was one
 
 The answer is the function's: 200 or 202, or the error as Lambda's Invoke gives it.
 """
@@ -32,7 +33,7 @@ class Pusher:
     def __init__(self, socket_path: str) -> None:
         self._path = socket_path
 
-    def push(self, arn: str, event: Any, *, kind: str, source: str) -> Outcome:
+    def push(self, arn: str, event: Any, *, kind: str, source: str, trace: str = "") -> Outcome:
         """Blocks until Lampyr has answered; never raises."""
         connection = _UnixConnection(self._path)
         headers = {
@@ -41,6 +42,8 @@ class Pusher:
             "x-lampyr-source": source,
             "x-lampyr-type": kind,
         }
+        if trace:
+            headers["x-lampyr-trace"] = trace
         try:
             connection.request("POST", "/invoke", json.dumps(event).encode(), headers)
             answer = connection.getresponse()

@@ -10,6 +10,7 @@ import inspect
 import sys
 from typing import Any, Final
 
+from lampyr.neighbours.child import traces
 from lampyr.neighbours.child.push import Outcome, Pusher
 from lampyr.neighbours.child.shapes import as_on_aws
 
@@ -41,6 +42,7 @@ _ALSO_ASYNCHRONOUS: Final = frozenset({("iot", "_dispatch_rule_to_lambda")})
 """Functions of services whose other functions wait for what they invoke."""
 KIND: Final = "lampyr_kind"
 SOURCE: Final = "lampyr_source"
+TRACE: Final = "lampyr_trace"
 _SERVICES: Final = "ministack.services."
 
 
@@ -127,7 +129,9 @@ class Seams:
             func = self.noted(dict(func), sys._getframe(1))  # noqa: SLF001
         source, kind = func[SOURCE], func[KIND]
         shaped = as_on_aws(source, event)
-        outcome = self._pusher.push(config["FunctionArn"], shaped, kind=kind, source=source)
+        outcome = self._pusher.push(
+            config["FunctionArn"], shaped, kind=kind, source=source, trace=func.get(TRACE) or ""
+        )
         return _answer(outcome, source)
 
     @staticmethod
@@ -136,6 +140,7 @@ class Seams:
         service, function = _service_of(frame)
         waits = service not in ASYNCHRONOUS and (service, function) not in _ALSO_ASYNCHRONOUS
         record[SOURCE], record[KIND] = service, "RequestResponse" if waits else "Event"
+        record[TRACE] = traces.current()
         return record
 
 
