@@ -165,7 +165,10 @@ def test_tags_are_set_shown_and_taken_away(aws: Aws, name: str) -> None:
             id="not allowed",
         ),
         pytest.param(
-            "list-layers", "ServiceException", "Lampyr does not serve ListLayers yet", id="unserved"
+            "list-capacity-providers",
+            "ServiceException",
+            "Lampyr does not serve ListCapacityProviders yet",
+            id="unserved",
         ),
     ],
 )

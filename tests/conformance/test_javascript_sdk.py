@@ -154,7 +154,7 @@ def test_errors_are_of_the_sdks_own_classes(calls: Calls, lambda_client: Any) ->
             called("PublishVersion", **named, RevisionId="00000000-0000-0000-0000-000000000000"),
             called("Invoke", **named, Payload=json.dumps("x" * 7_000_000).encode()),
             called("Invoke", **named, Payload=b"{nonsense"),
-            called("ListLayers"),
+            called("ListCapacityProviders"),
         )
     )
     seen = [
@@ -173,7 +173,7 @@ def test_errors_are_of_the_sdks_own_classes(calls: Calls, lambda_client: Any) ->
     for error in (missing, taken, wrong, stale, garbled, unserved):
         assert error["known"], f"{error['name']} is not the class that the SDK has for it"
         assert error["requestId"]
-    assert missing["message"] == f"Function not found: {arn}"
+    assert missing["message"] == f"Function not found: {arn}:$LATEST"
     assert (missing["Type"], missing["fault"]) == ("User", "client")
     assert unserved["fault"] == "server"
     lambda_client.delete_function(FunctionName=name)

@@ -340,10 +340,10 @@ def test_17_the_server_listens_on_loopback_alone(lampyr_server: LampyrServer) ->
 
 def test_18_what_is_not_served_is_said(lampyr_server: LampyrServer, lambda_client: Any) -> None:
     with pytest.raises(ClientError) as caught:
-        lambda_client.create_alias(FunctionName="any", Name="live", FunctionVersion="1")
+        lambda_client.list_capacity_providers()
     error = caught.value.response
     assert error["ResponseMetadata"]["HTTPStatusCode"] == 501
-    assert "CreateAlias" in error["Error"]["Message"]
+    assert "ListCapacityProviders" in error["Error"]["Message"]
     request = urllib.request.Request(f"{lampyr_server.endpoint_url}/no/such/path")
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)

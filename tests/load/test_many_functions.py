@@ -78,7 +78,8 @@ def test_more_callers_and_functions_than_environments(new_server: NewServer) -> 
     deploy(client, names)
     dice = random.Random(1)
     invoke_each(client, [dice.choice(names) for _ in range(150)], 16)
-    assert len(anatomy(server).inits) <= 4
+    # One that was ended for another may still be on its way out.
+    eventually("no more than allowed", lambda: len(anatomy(server).inits) <= 4)
     client.close()
 
 
