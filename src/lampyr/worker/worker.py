@@ -190,6 +190,8 @@ class Worker:
             return []
         names = [base64.b64decode(layer.code_sha256).hex() for layer in version.layers]
         directory = self._parts.code.directory
+        # Of equal layers the last covers the others, and no overlay can have both.
+        names = [name for place, name in enumerate(names) if name not in names[place + 1 :]]
         return list(await asyncio.gather(*(directory(n, runtime, inside=OPT) for n in names)))
 
     async def _launch(
