@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import botocore.session
 from botocore.auth import S3SigV4Auth, SigV4Auth
@@ -280,6 +280,8 @@ def _path(url: str) -> str:
 
 def _written(method: str, path: str, fields: list[tuple[str, str]], body: Any) -> Written:
     data = body or b""
+    if isinstance(data, dict):  # Of the query protocol.
+        data = urlencode(data, doseq=True)
     return Written(
         method=method,
         path=path,

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -166,3 +167,19 @@ async def test_times_and_bytes_are_times_and_bytes_whatever_way_a_call_takes(
     assert none == {"Records": []}
     assert json.loads(bodies[0]) == {"ShardIterator": "i"}
     assert json.loads(bodies[2])["Data"] == "/w=="
+
+
+async def test_services_of_the_query_protocol_get_a_form(tmp_path: Path) -> None:
+    seen: list[Request] = []
+
+    def handle(request: Request) -> Response:
+        seen.append(request)
+        body = b"<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult>"
+        return Response(200, (), body + b"</PublishResponse>")
+
+    async with served(tmp_path, handle) as aws:
+        answer = await aws.call("sns", ACCOUNT, REGION, "Publish", TopicArn="t", Message="a&b=ü")
+    assert answer == {"MessageId": "m"}
+    form = parse_qs(seen[0].body.decode())
+    assert (form["Action"], form["Message"], form["TopicArn"]) == (["Publish"], ["a&b=ü"], ["t"])
+    assert seen[0].headers["content-type"].startswith("application/x-www-form-urlencoded")
