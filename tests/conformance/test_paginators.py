@@ -16,7 +16,18 @@ API: Final = "https://docs.aws.amazon.com/lambda/latest/api/"
 ACCOUNT: Final = "310987654321"
 SERVED: Final = handlers(service_model().operations)
 COUNT: Final = 3
-QUEUE: Final = f"arn:aws:sqs:us-east-1:{ACCOUNT}:queue"
+KAFKA: Final[dict[str, Any]] = {
+    # The one kind of source that is not looked for when a mapping is made.
+    "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["127.0.0.1:9092"]}},
+    "SourceAccessConfigurations": [
+        {
+            "Type": "BASIC_AUTH",
+            "URI": f"arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:name-AbCdEf",
+        }
+    ],
+    "Topics": ["topic"],
+    "StartingPosition": "LATEST",
+}
 WAIT: Final = {"Delay": 0.05, "MaxAttempts": 600}
 NAMED: Final = {"FunctionName": "one"}
 
@@ -90,9 +101,7 @@ class Things:
 
     def list_event_source_mappings(self) -> dict[str, Any]:
         for name in ("one", "two", "three"):
-            self.client.create_event_source_mapping(
-                FunctionName=name, EventSourceArn=QUEUE, Enabled=False
-            )
+            self.client.create_event_source_mapping(FunctionName=name, **KAFKA, Enabled=False)
         return {}
 
     def list_code_signing_configs(self) -> dict[str, Any]:
@@ -134,6 +143,14 @@ def served() -> list[str]:
     ]
 
 
+def settled(item: Any) -> Any:
+    """Without what changes by itself: how far the thing has come."""
+    if not isinstance(item, dict):
+        return item
+    moving = ("State", "Status", "LastModified", "Allocated", "Available")
+    return {name: value for name, value in item.items() if not name.startswith(moving)}
+
+
 @pytest.mark.documented(API + "API_ListFunctions.html")
 def test_every_list_comes_page_by_page(things: Things) -> None:
     made = [name for name in vars(Things) if name.startswith("list_")]
@@ -150,9 +167,10 @@ def test_every_list_comes_page_by_page(things: Things) -> None:
         assert not whole.get("NextMarker"), name
         pages = list(paginator.paginate(**arguments, PaginationConfig={"PageSize": 1}))
         assert [len(page[key]) for page in pages] == [1] * COUNT, name
-        assert [page[key][0] for page in pages] == whole[key], name
+        items = [settled(item) for item in whole[key]]
+        assert [settled(page[key][0]) for page in pages] == items, name
         found = paginator.paginate(**arguments, PaginationConfig={"PageSize": 2, "MaxItems": 2})
-        assert found.build_full_result()[key] == whole[key][:2], name
+        assert [settled(item) for item in found.build_full_result()[key]] == items[:2], name
 
 
 @pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html")
