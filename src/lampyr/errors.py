@@ -86,6 +86,12 @@ class ServiceException(ServiceError):
     type = "Service"
 
 
+class SnapStartException(ServiceError): ...
+
+
+class SnapStartTimeoutException(ServiceError): ...
+
+
 class TooManyRequestsException(ServiceError): ...
 
 

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -234,9 +234,16 @@ async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> S
 
     async def reclaim() -> None:
         pool.reclaim(clock.monotonic())
+        if pressed():
+            worker.snapshots.relieve()
         await clock.sleep(min(RECLAIM_SECONDS_MAX, settings.idle_seconds / 4))
 
     metrics = Counters()
+
+    def retire(deployment_ids: Sequence[str]) -> None:
+        pool.retire(deployment_ids)
+        worker.snapshots.retire(deployment_ids)
+
     pollers = _pollers(ground, invoker, metrics)
     stack.push_async_callback(pollers.close)
     control = ControlPlane(
@@ -244,7 +251,7 @@ async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> S
         cluster=cluster,
         clock=clock,
         new_id=lambda: str(uuid.uuid4()),
-        retire=pool.retire,
+        retire=retire,
         capacity=invoker,
         pollers=pollers,
         aws=ground.neighbours.aws,

@@ -22,7 +22,7 @@ from lampyr.errors import (
 )
 from lampyr.invoke.allotment import Provision
 from lampyr.model.concurrency import ProvisionedConfig
-from lampyr.model.function import LATEST, Function
+from lampyr.model.function import LATEST, Function, FunctionVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ async def put(plane: ControlPlane, reference: FunctionReference, requested: int)
     def change(function: Function) -> Function:
         check_shared(function, "Provisioned concurrency")
         check_qualifier(function, qualifier)
+        _check_no_snapshot(function.qualified(qualifier))
         new = replace(function, provisioned={**function.provisioned, qualifier: config})
         _check_reserved(new)
         return new
@@ -53,6 +54,14 @@ async def put(plane: ControlPlane, reference: FunctionReference, requested: int)
         await check_unreserved(plane, reference.key, more)
         new = await change_function(plane, reference.key, change)
     return _shown(plane, new, qualifier)
+
+
+def _check_no_snapshot(version: FunctionVersion | None) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html#snapstart-runtimes."""
+    if version is not None and version.snap_start:
+        raise InvalidParameterValueException(
+            "Provisioned Concurrency is not supported for SnapStart enabled functions."
+        )
 
 
 async def get(plane: ControlPlane, reference: FunctionReference) -> Provisioned:

@@ -28,6 +28,7 @@ class ConfigurationChange:
     memory_mb: int | None = None
     tmp_mb: int | None = None
     environment: Mapping[str, str] | None = None
+    snap_start: bool | None = None
     logging: LoggingChange | None = None
     layers: tuple[str, ...] | None = None
     """ARNs of layer versions."""

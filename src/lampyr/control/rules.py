@@ -36,6 +36,9 @@ ENDED_RUNTIMES: Final = frozenset(
 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html#runtimes-deprecated
 """
+_SNAP_START_RUNTIMES: Final = frozenset({"python3.12", "python3.13", "python3.14"})
+"""Java and .NET have it on AWS too, and no function of theirs gets this far."""
+_SNAP_START_TMP_MB: Final = 512
 _ROLE: Final = re.compile(
     r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+", re.ASCII
 )
@@ -117,6 +120,27 @@ def check_dead_letter(arn: str) -> None:
         )
 
 
+def check_snap_start(version: FunctionVersion) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html#snapstart-runtimes."""
+    if not version.snap_start:
+        return
+    if version.package_type != "Zip" or version.runtime is None:
+        raise NotServedError("Lampyr does not serve SnapStart of container images yet")
+    if version.runtime not in _SNAP_START_RUNTIMES:
+        raise InvalidParameterValueException(
+            f"{version.runtime} is not supported for SnapStart enabled functions."
+        )
+    if version.tmp_mb > _SNAP_START_TMP_MB:
+        raise InvalidParameterValueException(
+            "SnapStart is not supported for functions with ephemeral storage greater than "
+            f"{_SNAP_START_TMP_MB} MB."
+        )
+    if version.tenant_isolation_mode is not None:
+        raise InvalidParameterValueException(
+            "SnapStart is not supported for functions with tenant isolation mode."
+        )
+
+
 def check_architecture(architecture: str, host: str) -> None:
     """`host` is what this machine's processor runs, in Lambda's words."""
     if architecture != host:
@@ -194,6 +218,7 @@ def configured(
             "memory_mb",
             "tmp_mb",
             "environment",
+            "snap_start",
             "no_vpc",
         )
         if (value := getattr(change, name)) is not None
@@ -207,7 +232,9 @@ def configured(
         members["dead_letter_arn"] = change.dead_letter_arn or None
     if change.logging is not None:
         members["logging"] = logging_config(version.logging, change.logging)
-    return replace(version, **members)
+    new = replace(version, **members)
+    check_snap_start(new)
+    return new
 
 
 def logging_config(current: LoggingConfig, change: LoggingChange) -> LoggingConfig:

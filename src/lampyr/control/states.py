@@ -80,7 +80,8 @@ def published(
     """The function with `$LATEST` as its next version. The version has `$LATEST`'s state."""
     source = function.latest
     number = function.last_version + 1
-    pending = is_unfinished(source)
+    # With SnapStart it is Active once it has been initialised, and has a snapshot.
+    pending = is_unfinished(source) or (source.snap_start and source.state is State.ACTIVE)
     version = replace(
         source,
         version=str(number),

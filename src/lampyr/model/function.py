@@ -88,6 +88,8 @@ class FunctionVersion:
     logging: LoggingConfig
     tracing_mode: str = "PassThrough"
     tenant_isolation_mode: str | None = None
+    snap_start: bool = False
+    """SnapStart applies to published versions."""
     no_vpc: bool = False
     """Whether a caller said so, by an empty VpcConfig: it is shown from then on."""
     dead_letter_arn: str | None = None
@@ -97,6 +99,11 @@ class FunctionVersion:
     state_reason: Reason | None = None
     last_update_status: UpdateStatus = UpdateStatus.SUCCESSFUL
     last_update_reason: Reason | None = None
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether its environments are initialised ahead of need, and restored."""
+        return self.snap_start and self.version != LATEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,18 @@ class FakeJournal:
         self.lines.append(f"init failed {failure.error_type} again={again}")
         assert seconds >= 0  # noqa: S101
 
+    def snapshot_taken(self, seconds: float) -> None:
+        """Nothing is written."""
+
+    def restore_start(self) -> None:
+        """Nothing is written."""
+
+    def restore_done(self, seconds: float) -> None:
+        """Nothing is written."""
+
+    def restore_failed(self, seconds: float, failure: Failure) -> None:
+        """Nothing is written."""
+
     def drain(self) -> None:
         self.lines.append("drain")
 

@@ -104,6 +104,8 @@ class ExecutionEnvironment:
         self._loop = asyncio.get_running_loop()
         self._created = clock.monotonic()
         self._init: asyncio.Future[Failure | None] = self._loop.create_future()
+        self._resume: Callable[[], None] | None = None
+        """Lets a runtime go on that waits to be restored."""
         self._peer: Peer | None = None
         self._invocation: Invocation | None = None
         self._tell: Tell | None = None
@@ -127,6 +129,23 @@ class ExecutionEnvironment:
             return await self._init
         finally:
             timer.cancel()
+
+    async def restored(self, seconds: float) -> Failure | None:
+        """Restore an environment that was initialised for a snapshot: run its hooks, in `seconds`.
+
+        How that failed, or None when it went well.
+        """
+        if self.state in OVER:
+            return outcomes.stopped()
+        self._init = self._loop.create_future()
+        self._created = self._clock.monotonic()
+        self.advance(Event.RESTORE)
+        self.journal.restore_start()
+        self._wake()
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            resume()
+        return await self.initialized(seconds)
 
     def invoke(
         self, invocation: Invocation, *, started: float, deadline: float
@@ -153,9 +172,7 @@ class ExecutionEnvironment:
         when the invocation had to wait for a second Init, whose time counts as the function's own.
         """
         self.advance(Event.INVOKE)
-        if self.frozen:
-            self.frozen = False
-            self.sandbox.thaw()
+        self._wake()
         peer, self._peer = self._peer, None
         assert peer is not None  # noqa: S101 - READY means that the runtime waits
         self._invocation, self._started, self._deadline = invocation, started, deadline
@@ -169,9 +186,14 @@ class ExecutionEnvironment:
 
     def freeze(self) -> None:
         """Stop the clock of every process inside until the next invocation."""
-        if self.state is State.READY and not self.frozen:
+        if self.state in (State.READY, State.SNAPSHOT) and not self.frozen:
             self.frozen = True
             self.sandbox.freeze()
+
+    def _wake(self) -> None:
+        if self.frozen:
+            self.frozen = False
+            self.sandbox.thaw()
 
     async def stop(self, grace_seconds: float = 0.0) -> None:
         """End every process; whoever waits for an answer gets `EnvironmentStoppedError`."""
@@ -179,9 +201,7 @@ class ExecutionEnvironment:
             return
         if self.state not in OVER:
             self._shut_down()
-        if self.frozen:
-            self.frozen = False
-            self.sandbox.thaw()
+        self._wake()
         await self.sandbox.stop(grace_seconds)
         self.journal.close()
         if self.state is State.SHUTDOWN:
@@ -194,10 +214,11 @@ class ExecutionEnvironment:
         match self.state:
             case State.READY:
                 self._peer = peer  # It connected anew: only one connection can wait.
-            case State.INIT:
+            case State.INIT | State.RESTORE:
                 self._peer = peer
+                restored = self.state is State.RESTORE
                 self.advance(Event.INIT_DONE)
-                self._init_done()
+                self._init_done(restored=restored)
             case State.SETTLING:
                 self._peer = peer
                 self.advance(Event.IDLE)
@@ -237,15 +258,23 @@ class ExecutionEnvironment:
         self._finish(payload)
 
     def init_error(self, failure: Failure) -> None:
-        """The runtime could not load the function; it will exit."""
-        if self.state is not State.INIT:
+        """The runtime could not load the function, or restore it; it will exit."""
+        if self.state not in (State.INIT, State.RESTORE):
             raise IllegalTransitionError(self.state, Event.FAULT)
         self._over(Event.FAULT, failure)
 
-    def restore_next(self) -> None:
-        """The runtime is ready for its snapshot; it is restored at once, being its own."""
-        if self.state is not State.INIT:
-            raise IllegalTransitionError(self.state, Event.INIT_DONE)
+    def restore_next(self, resume: Callable[[], None]) -> None:
+        """The runtime is ready for its snapshot; `resume` answers it, once it is restored."""
+        if not self.version.has_snapshot:
+            if self.state is not State.INIT:
+                raise IllegalTransitionError(self.state, Event.SNAPSHOT)
+            resume()
+            return
+        self.advance(Event.SNAPSHOT)
+        self._resume = resume
+        self.journal.snapshot_taken(self._clock.monotonic() - self._created)
+        if not self._init.done():
+            self._init.set_result(None)
 
     def exited(self, end: Exit) -> None:
         """Every process is gone."""
@@ -264,15 +293,18 @@ class ExecutionEnvironment:
         """The one place that writes `state`."""
         self.state = step(self.state, event)
 
-    def _init_done(self) -> None:
+    def _init_done(self, *, restored: bool) -> None:
         seconds = self._clock.monotonic() - self._created
         self.sandbox.begin_invoke_phase()
-        self.journal.init_done(seconds)
+        if restored:
+            self.journal.restore_done(seconds)
+        else:
+            self.journal.init_done(seconds)
         if not self._init.done():
             self._init.set_result(None)
 
     def _init_timed_out(self, seconds: float) -> None:
-        if self.state is State.INIT:
+        if self.state in (State.INIT, State.RESTORE):
             self._over(Event.FAULT, outcomes.timed_out(self._id(), seconds))
 
     def _check_deadline(self) -> None:
@@ -293,9 +325,11 @@ class ExecutionEnvironment:
         self.advance(event)
         if self._timer is not None:
             self._timer.cancel()
+        seconds = self._clock.monotonic() - self._created
         if before is State.INIT:
-            seconds = self._clock.monotonic() - self._created
             failure = self._init_failed(seconds, failure)
+        if before is State.RESTORE:
+            self.journal.restore_failed(seconds, failure)
         if before is State.INVOKE and self._invocation is not None:
             self._finish(failure)
         if not self._init.done():

@@ -15,6 +15,7 @@ from typing import Final
 
 from lampyr.observe.base import LogEvent, LogGroup, LogStore
 from lampyr.worker import report as lines
+from lampyr.worker import restore_report as restores
 from lampyr.worker.output import FrameDecoder, LineSplitter, Output
 from lampyr.worker.report import Level, LogForm, Phase, Report, Status, Trace
 
@@ -123,6 +124,32 @@ class EnvironmentLog:
             self.form, now_ms, init_ms, phase=phase, status=status, error_type=error_type
         )
         self._append(events)
+
+    def snapshot_report(self, now_ms: int, init_ms: float) -> None:
+        """INIT_REPORT of an Init that no invocation waited for: its REPORT will not tell of it."""
+        self._flush_lines(now_ms)
+        self._append(restores.snapshot_report_events(self.form, now_ms, init_ms))
+
+    def restore_start(self, now_ms: int, runtime_version: str, runtime_version_arn: str) -> None:
+        events = restores.restore_start_events(
+            self.form, now_ms, runtime_version, runtime_version_arn
+        )
+        self._append(events)
+
+    def restore_report(
+        self,
+        now_ms: int,
+        restore_ms: float,
+        *,
+        status: Status = Status.SUCCESS,
+        error_type: str | None = None,
+    ) -> None:
+        self._flush_lines(now_ms)
+        self._append(
+            restores.restore_report_events(
+                self.form, now_ms, restore_ms, status=status, error_type=error_type
+            )
+        )
 
     def start(
         self, now_ms: int, request_id: str, *, wants_tail: bool = False, trace: Trace | None = None

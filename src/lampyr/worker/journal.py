@@ -39,7 +39,9 @@ class Journal:
         """Those that are open."""
         self._waiting = select.poll()
         """Tells in one call whether there is something to read from any of them."""
+        self._runtime_version = runtime_version
         self._init_ms: float | None = None
+        self._restore_ms: float | None = None
         self._timeout_seconds = 0.0
         if runtime_version is not None:
             self._log.init_start(self._now_ms(), *runtime_version)
@@ -69,11 +71,13 @@ class Journal:
             if failure.log_text:
                 self._log.platform(now_ms, _stamped(failure, now_ms, invocation.request_id))
         init_ms, self._init_ms = self._init_ms, None
+        restore_ms, self._restore_ms = self._restore_ms, None
         report = Report(
             request_id=invocation.request_id,
             duration_ms=seconds * 1000,
             max_memory_mb=-(-memory_bytes // (1024 * 1024)),
             init_ms=init_ms,
+            restore_ms=restore_ms,
             status=status,
             error_type=error_type,
             trace=_trace(invocation.trace_header),
@@ -96,6 +100,27 @@ class Journal:
             phase=Phase.INVOKE if again else Phase.INIT,
             status=Status(failure.status),
             error_type=failure.error_type,
+        )
+
+    def snapshot_taken(self, seconds: float) -> None:
+        """Init is over; no invocation waits for it."""
+        self.drain()
+        self._log.snapshot_report(self._now_ms(), seconds * 1000)
+
+    def restore_start(self) -> None:
+        if self._runtime_version is not None:
+            self._log.restore_start(self._now_ms(), *self._runtime_version)
+
+    def restore_done(self, seconds: float) -> None:
+        self.drain()
+        self._restore_ms = seconds * 1000
+        self._log.restore_report(self._now_ms(), seconds * 1000)
+
+    def restore_failed(self, seconds: float, failure: Failure) -> None:
+        self.drain()
+        status, error_type = Status(failure.status), failure.error_type
+        self._log.restore_report(
+            self._now_ms(), seconds * 1000, status=status, error_type=error_type
         )
 
     def drain(self) -> None:

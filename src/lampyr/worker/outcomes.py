@@ -8,6 +8,7 @@ import signal
 from dataclasses import dataclass, replace
 from typing import Final
 
+from lampyr.model.function import Reason
 from lampyr.worker.sandbox.base import Exit
 
 ENVELOPE_BYTES: Final = 100
@@ -70,6 +71,18 @@ def invalid_entrypoint(request_id: str, error_type: str, message: str) -> Failur
     """The function brings its own runtime, and there is none that could be run."""
     text = f"RequestId: {request_id} Error: {message}"
     return Failure(error_type=error_type, payload=_payload(error_type, text), log_text=message)
+
+
+def reason_of(failure: Failure) -> Reason:
+    """Why a version with SnapStart could not be initialised when it was published."""
+    told = json.loads(failure.payload)
+    kind, message = told.get("errorType", failure.error_type), told.get("errorMessage", "")
+    code = {
+        "Sandbox.Timedout": "FunctionError.InitTimeout",
+        "Runtime.OutOfMemory": "FunctionError.InitResourceExhausted",
+        "Runtime.InvalidEntrypoint": "FunctionError.InvalidEntryPoint",
+    }.get(failure.error_type, "FunctionError.RuntimeInitError")
+    return Reason(message=f"{kind}: {message}", code=code)
 
 
 def of_invocation(failure: Failure, request_id: str) -> Failure:

@@ -62,6 +62,7 @@ class LogForm:
     application_level: Level = Level.TRACE
     """What a function with LogFormat JSON logs below it is dropped."""
     system_level: Level = Level.INFO
+    initialization_type: str = "on-demand"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,8 @@ class Report:
     max_memory_mb: int
     init_ms: float | None = None
     """Of the Init that this invocation waited for."""
+    restore_ms: float | None = None
+    """Of the restore that this invocation waited for."""
     status: Status = Status.SUCCESS
     error_type: str | None = None
     trace: Trace | None = None
@@ -111,14 +114,17 @@ def end_text(request_id: str) -> str:
 
 
 def report_text(form: LogForm, report: Report) -> str:
-    init = report.init_ms
+    init, restore = report.init_ms, report.restore_ms
     text = (
         f"REPORT RequestId: {report.request_id}\tDuration: {report.duration_ms:.2f} ms\t"
-        f"Billed Duration: {billed_ms(report.duration_ms, init)} ms\t"
+        f"Billed Duration: {billed_ms(report.duration_ms, init or restore)} ms\t"
         f"Memory Size: {form.memory_mb} MB\tMax Memory Used: {report.max_memory_mb} MB\t"
     )
     if init is not None:
         text += f"Init Duration: {init:.2f} ms\t"
+    if restore is not None:
+        text += f"Restore Duration: {restore:.2f} ms\t"
+        text += f"Billed Restore Duration: {billed_ms(restore, None)} ms\t"
     text += _status_text(report.status, report.error_type)
     if report.trace is not None:
         trace = report.trace
@@ -190,12 +196,15 @@ def report_events(form: LogForm, now_ms: int, report: Report) -> Sequence[LogEve
     duration = {"durationMs": round(report.duration_ms, 3)}
     done = {"requestId": report.request_id, **outcome, **_tracing(report.trace)}
     metrics = duration | {
-        "billedDurationMs": billed_ms(report.duration_ms, report.init_ms),
+        "billedDurationMs": billed_ms(report.duration_ms, report.init_ms or report.restore_ms),
         "memorySizeMB": form.memory_mb,
         "maxMemoryUsedMB": report.max_memory_mb,
     }
     if report.init_ms is not None:
         metrics["initDurationMs"] = round(report.init_ms, 3)
+    if report.restore_ms is not None:
+        metrics["restoreDurationMs"] = round(report.restore_ms, 3)
+        metrics["billedRestoreDurationMs"] = billed_ms(report.restore_ms, None)
     final = {
         "requestId": report.request_id,
         "metrics": metrics,
@@ -217,7 +226,7 @@ def init_start_events(
         text = init_start_text(runtime_version, runtime_version_arn)
         return (LogEvent(now_ms, form.stream, text),)
     record = {
-        "initializationType": "on-demand",
+        "initializationType": form.initialization_type,
         "phase": Phase.INIT,
         "runtimeVersion": runtime_version,
         "runtimeVersionArn": runtime_version_arn,
@@ -245,7 +254,7 @@ def init_report_events(
         text = init_report_text(init_ms, phase, status, error_type)
         return (LogEvent(now_ms, form.stream, text),)
     record: dict[str, Any] = {
-        "initializationType": "on-demand",
+        "initializationType": form.initialization_type,
         "phase": phase,
         "status": status,
         "metrics": {"durationMs": round(init_ms, 3)},

@@ -1,5 +1,7 @@
 """The life of an execution environment, as a table.
 
+    CREATED ─start─▶ INIT ─snapshot─▶ SNAPSHOT ─restore─▶ RESTORE ─init_done─▶ READY
+
     CREATED ─start─▶ INIT ─init_done─▶ READY ◀────────idle──────┐
                       │                  │                      │
                       │ fault            └─invoke─▶ INVOKE ─response─▶ SETTLING
@@ -10,7 +12,8 @@
 
 Everything that can change the state of an environment is in `TRANSITIONS`. `SETTLING` is the time
 between the function's response, which the caller already has, and the moment the runtime asks for
-its next event.
+its next event. `SNAPSHOT` is the time for which a runtime with SnapStart waits to be restored, and
+in `RESTORE` its hooks run.
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
@@ -22,6 +25,8 @@ from typing import Final
 class State(StrEnum):
     CREATED = auto()
     INIT = auto()
+    SNAPSHOT = auto()
+    RESTORE = auto()
     READY = auto()
     INVOKE = auto()
     SETTLING = auto()
@@ -32,6 +37,8 @@ class State(StrEnum):
 class Event(StrEnum):
     START = auto()
     INIT_DONE = auto()
+    SNAPSHOT = auto()
+    RESTORE = auto()
     INVOKE = auto()
     RESPONSE = auto()
     IDLE = auto()
@@ -48,6 +55,17 @@ TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
         Event.SHUTDOWN: State.SHUTDOWN,
     },
     State.INIT: {
+        Event.INIT_DONE: State.READY,
+        Event.SNAPSHOT: State.SNAPSHOT,
+        Event.FAULT: State.SHUTDOWN,
+        Event.SHUTDOWN: State.SHUTDOWN,
+    },
+    State.SNAPSHOT: {
+        Event.RESTORE: State.RESTORE,
+        Event.FAULT: State.SHUTDOWN,
+        Event.SHUTDOWN: State.SHUTDOWN,
+    },
+    State.RESTORE: {
         Event.INIT_DONE: State.READY,
         Event.FAULT: State.SHUTDOWN,
         Event.SHUTDOWN: State.SHUTDOWN,

@@ -124,6 +124,9 @@ def _reserved(version: FunctionVersion, launch: Launch) -> dict[str, str]:
     if launch.runtime.managed:
         # An OS-only runtime is not told its name: what runs on it is the function's own.
         found["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{launch.runtime.name}"
+    if version.has_snapshot:
+        # They would be those of the snapshot, not of whoever was restored from it.
+        del found["AWS_LAMBDA_LOG_GROUP_NAME"], found["AWS_LAMBDA_LOG_STREAM_NAME"]
     if version.logging.log_format == "JSON":
         found["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
         found["AWS_LAMBDA_LOG_LEVEL"] = version.logging.application_log_level or "INFO"

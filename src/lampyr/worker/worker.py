@@ -7,23 +7,23 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from lampyr.arn import key_arn, runtime_version_arn
 from lampyr.clock import Clock
+from lampyr.errors import SnapStartException, SnapStartTimeoutException
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation
-from lampyr.observe.base import LogGroup, LogStore
+from lampyr.observe.base import LogStore
 from lampyr.tasks import Tasks
-from lampyr.worker import outcomes
+from lampyr.worker import host_memory, outcomes
 from lampyr.worker.code import CodeCache, CodeMissingError
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
-from lampyr.worker.environment_log import EnvironmentLog
-from lampyr.worker.journal import Journal
+from lampyr.worker.extensions import extensions_in
+from lampyr.worker.journals import open_journal
 from lampyr.worker.outcomes import Failure
-from lampyr.worker.report import Level, LogForm, parse_level, stream_name
+from lampyr.worker.report import stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
 from lampyr.worker.runtimes.forks import may_fork, park_of, template_of
@@ -38,9 +38,15 @@ from lampyr.worker.sandbox.base import (
     SandboxSpec,
     TemplateSpec,
 )
+from lampyr.worker.snapshots import Snapshots
 from lampyr.worker.variables import Launch, variables
 
 log = logging.getLogger(__name__)
+
+SNAPSHOT_INIT_SECONDS: Final = 130.0
+"""Or the function's timeout, where that is longer."""
+RESTORE_SECONDS: Final = 10.0
+AFTER_RESTORE_ERROR: Final = "Runtime.AfterRestoreError"
 
 
 class Runtimes(Protocol):
@@ -86,6 +92,13 @@ class Worker:
         self._runtimes: dict[str, Runtime] = {}
         self._complete_runtimes: set[str] = set()
         """Whose every module is compiled."""
+        self.snapshots = Snapshots(
+            parts.clock,
+            tasks,
+            initialize=self._for_snapshot,
+            stop=self.stop,
+            memory_left=host_memory.available_bytes,
+        )
 
     async def prepare(self, version: FunctionVersion) -> Reason | None:
         """Everything a start needs, made ahead; a reason when this host cannot run the version."""
@@ -110,7 +123,15 @@ class Worker:
                 f"has some in /opt/extensions: {', '.join(extensions)}",
                 code="InvalidConfiguration",
             )
-        return None
+        return await self._publish(version) if version.has_snapshot else None
+
+    async def _publish(self, version: FunctionVersion) -> Reason | None:
+        """Initialise a version that has SnapStart; why that is not possible."""
+        try:
+            failure = await self.snapshots.publish(version)
+        except SandboxError as error:
+            return Reason(message=str(error), code="InternalError")
+        return None if failure is None else outcomes.reason_of(failure)
 
     async def start(
         self,
@@ -126,6 +147,21 @@ class Worker:
         `within` is the invocation inside which this, a second Init, takes place. Raises
         `SandboxError` when the host cannot.
         """
+        if version.has_snapshot:
+            return await self._restore(version)
+        return await self._initialize(
+            version, tenant_id, init_seconds, within=within, provisioned=provisioned
+        )
+
+    async def _initialize(
+        self,
+        version: FunctionVersion,
+        tenant_id: str | None,
+        init_seconds: float,
+        *,
+        within: Invocation | None = None,
+        provisioned: bool = False,
+    ) -> ExecutionEnvironment | Failure:
         try:
             running = await self._launch(version, tenant_id, within=within, provisioned=provisioned)
         except InvalidEntrypointError as error:
@@ -138,6 +174,30 @@ class Worker:
             await self.stop(environment)
             return failure
         return environment
+
+    async def _for_snapshot(self, version: FunctionVersion) -> ExecutionEnvironment | Failure:
+        seconds = max(SNAPSHOT_INIT_SECONDS, float(version.timeout_seconds))
+        return await self._initialize(version, None, seconds)
+
+    async def _restore(self, version: FunctionVersion) -> ExecutionEnvironment | Failure:
+        """Raise `SnapStartException` or `SnapStartTimeoutException` when its hooks fail."""
+        made = await self.snapshots.take(version)
+        if isinstance(made, Failure):
+            return made
+        failure = await made.restored(RESTORE_SECONDS)
+        if failure is None:
+            return made
+        await self.stop(made)
+        if failure.status == "timeout":
+            raise SnapStartTimeoutException(
+                "Lambda couldn't restore the snapshot within the timeout limit."
+            )
+        if failure.error_type == AFTER_RESTORE_ERROR:
+            raise SnapStartException(
+                "The after-restore runtime hook encountered an error. For more information, check "
+                "the Amazon CloudWatch logs."
+            )
+        return failure
 
     async def stop(self, environment: ExecutionEnvironment) -> None:
         """End an environment and free all it held; a second time does nothing."""
@@ -154,6 +214,7 @@ class Worker:
 
     async def drain(self) -> None:
         """Stop every environment."""
+        self.snapshots.close()
         environments = [running.environment for running in self._running.values()]
         ended = await asyncio.gather(*map(self.stop, environments), return_exceptions=True)
         for error in ended:
@@ -215,7 +276,7 @@ class Worker:
             runtime=runtime,
             credentials=credentials,
             log_stream=stream,
-            initialization_type="provisioned-concurrency" if provisioned else "on-demand",
+            initialization_type=_initialization_type(version, provisioned=provisioned),
         )
         argv = runtime.command(
             memory_mb=version.memory_mb,
@@ -246,9 +307,7 @@ class Worker:
             version=version,
             tenant_id=tenant_id,
             sandbox=sandbox,
-            journal=self._journal(
-                version, stream, sandbox, _runtime_version(runtime, version.key.region)
-            ),
+            journal=open_journal(parts, version, launch, sandbox),
             clock=parts.clock,
             limits=parts.limits,
             within=within,
@@ -311,7 +370,7 @@ class Worker:
         parts = self._parts
         failure = outcomes.invalid_entrypoint("", error.error_type, str(error))
         stream = stream_name(parts.clock.now(), version.version, parts.new_id())
-        journal = self._journal(version, stream, None, None)
+        journal = open_journal(parts, version, None, None, stream=stream)
         if within is not None:
             journal.begin(within)
         journal.init_failed(0.0, failure, again=within is not None)
@@ -321,28 +380,11 @@ class Worker:
         journal.close()
         return failure
 
-    def _journal(
-        self,
-        version: FunctionVersion,
-        stream: str,
-        sandbox: Sandbox | None,
-        runtime_version: tuple[str, str] | None,
-    ) -> Journal:
-        key, logging_config = version.key, version.logging
-        form = LogForm(
-            stream=stream,
-            function_name=key.name,
-            function_arn=key_arn(key, version.version),
-            version=version.version,
-            memory_mb=version.memory_mb,
-            json=logging_config.log_format == "JSON",
-            application_level=_level(logging_config.application_log_level, Level.TRACE),
-            system_level=_level(logging_config.system_log_level, Level.INFO),
-        )
-        group = LogGroup(key.account_id, key.region, logging_config.log_group)
-        parts = self._parts
-        log = EnvironmentLog(parts.logs, group, form, tail_bytes=parts.limits.log_tail_bytes)
-        return Journal(log, sandbox, parts.clock, runtime_version)
+
+def _initialization_type(version: FunctionVersion, *, provisioned: bool) -> str:
+    if version.has_snapshot:
+        return "snap-start"
+    return "provisioned-concurrency" if provisioned else "on-demand"
 
 
 def python_in(layers: Iterable[Path], runtime: str) -> list[Path]:
@@ -350,29 +392,3 @@ def python_in(layers: Iterable[Path], runtime: str) -> list[Path]:
     places = ("python", f"python/lib/{runtime}/site-packages")
     found = (layer / place for layer in layers for place in places)
     return [path for path in found if path.is_dir()]
-
-
-def extensions_in(layers: Iterable[Path]) -> list[str]:
-    """Names of the external extensions that layers bring, which AWS would start. Blocks."""
-    directories = [path / "extensions" for path in layers]
-    return sorted(
-        {
-            path.name
-            for directory in directories
-            if directory.is_dir()
-            for path in directory.iterdir()
-            if not path.is_dir()
-        }
-    )
-
-
-def _level(name: str | None, default: Level) -> Level:
-    return default if name is None else parse_level(name)
-
-
-def _runtime_version(runtime: Runtime, region: str) -> tuple[str, str] | None:
-    """Version and ARN as INIT_START shows them; None for a runtime of the user's own."""
-    if not runtime.managed:
-        return None
-    language = "nodejs" if runtime.name.startswith("nodejs") else "python"
-    return f"{language}:{runtime.version}", runtime_version_arn(region, runtime.name)

@@ -17,17 +17,13 @@ NOT_COVERED: Final[dict[str, tuple[str, ...]]] = {
         *(f"{RUNTIMES}runtime_wrapper_invoke[{name}]" for name in ("ruby3.2", "ruby3.4")),
         *(f"{RUNTIMES}uncaught_exception_invoke[{name}]" for name in ("java17", "java25")),
         f"{RUNTIMES}uncaught_exception_invoke[java8.al2]",
+        *(f"{SNAPSTART}lifecycle[{name}]" for name in ("dotnet8", "java11", "java17", "java25")),
+        f"{SNAPSTART}update_function_configuration[java11]",
     ),
     "the runtime has ended, and Lampyr has only what can still be created": (
         *(f"{RUNTIMES}introspection_invoke[{name}]" for name in ("python3.8", "python3.9")),
         f"{RUNTIMES}introspection_invoke[nodejs18.x]",
         *(f"{RUNTIMES}runtime_wrapper_invoke[{name}]" for name in ("python3.8", "nodejs16.x")),
-    ),
-    "SnapStart is not served yet": (
-        *(f"{SNAPSTART}lifecycle[{name}]" for name in ("dotnet8", "java11", "java17", "java25")),
-        f"{SNAPSTART}lifecycle[python3.12]",
-        *(f"{SNAPSTART}update_function_configuration[{name}]" for name in ("java11", "python3.12")),
-        f"{SNAPSTART}update_function_configuration[python3.13]",
     ),
     "VPCs are not served yet": ("TestLambdaFunction::test_vpc_config",),
     "function URLs are not served yet": (

@@ -34,7 +34,6 @@ UNSERVED: list[dict[str, Any]] = [
     {"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": []}},
     {"FileSystemConfigs": [{"Arn": "arn", "LocalMountPath": "/mnt/a"}]},
     {"KMSKeyArn": "arn:aws:kms:us-east-1:111111111111:key/a"},
-    {"SnapStart": {"ApplyOn": "PublishedVersions"}},
     {"TracingConfig": {"Mode": "Active"}},
     {"DurableConfig": {"ExecutionTimeout": 10}},
     {"CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": {"Arn": "a"}}},

@@ -65,3 +65,36 @@ async def test_a_dead_letter_queue_is_shown_until_it_is_taken_away(aws: Lambda) 
     none = {"DeadLetterConfig": {"TargetArn": ""}}
     answer = await aws(functions.update_function_configuration, **none)
     assert answer == configuration(RevisionId="<RevisionId:3>", **IN_PROGRESS)
+
+
+@pytest.mark.recorded(
+    "TestLambdaSnapStart::test_snapstart_update_function_configuration[python3.12]"
+)
+@pytest.mark.recorded(
+    "TestLambdaSnapStart::test_snapstart_update_function_configuration[python3.13]"
+)
+@pytest.mark.parametrize("runtime", ["python3.12", "python3.13"])
+async def test_snap_start_is_put_on_published_versions(aws: Lambda, runtime: str) -> None:
+    answer = await aws.create(Runtime=runtime)
+    assert answer == configuration(RevisionId="<RevisionId:1>", Runtime=runtime, **CREATING)
+    await aws.settle()
+    on = {"SnapStart": {"ApplyOn": "PublishedVersions"}}
+    answer = await aws(functions.update_function_configuration, **on)
+    shown: dict[str, Any] = {
+        "SnapStart": {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+    }
+    assert answer == configuration(
+        RevisionId="<RevisionId:2>", Runtime=runtime, **shown, **IN_PROGRESS
+    )
+
+
+@pytest.mark.recorded("TestLambdaSnapStart::test_snapstart_lifecycle[python3.12]")
+async def test_without_snap_start_a_published_version_is_not_optimized(aws: Lambda) -> None:
+    await aws.create(MemorySize=1024, Timeout=5)
+    await aws.settle()
+    await aws(versions.publish_version, Description="version1")
+    await aws.settle()
+    shown = await aws(functions.get_function_configuration, Qualifier="1")
+    assert shown["State"] == "Active"
+    assert shown["LastUpdateStatus"] == "Successful"
+    assert shown["SnapStart"] == {"ApplyOn": "None", "OptimizationStatus": "Off"}

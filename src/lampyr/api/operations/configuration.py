@@ -25,7 +25,6 @@ _NOT_SERVED: Final[Mapping[str, str]] = {
 }
 """Options that Lampyr does not honour yet, and refuses: an empty value asks for nothing."""
 _DEFAULTS: Final[Mapping[str, tuple[str, str]]] = {
-    "SnapStart": ("ApplyOn", "None"),
     "TracingConfig": ("Mode", "PassThrough"),
 }
 """Options of which Lampyr honours one value, the default."""
@@ -93,6 +92,7 @@ def change(request: Mapping[str, Any]) -> ConfigurationChange:
         memory_mb=request.get("MemorySize"),
         tmp_mb=None if storage is None else storage["Size"],
         environment=None if environment is None else dict(environment.get("Variables") or {}),
+        snap_start=_snap_start(request.get("SnapStart")),
         logging=None if logging is None else _logging_change(logging),
         layers=tuple(request["Layers"]) if "Layers" in request else None,
         no_vpc=True if "VpcConfig" in request else None,
@@ -131,7 +131,7 @@ def answer(
         "PackageType": version.package_type,
         "Architectures": [version.architecture],
         "EphemeralStorage": {"Size": version.tmp_mb},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": _snap_start_answer(version),
         "LoggingConfig": _logging_answer(version),
     }
     if version.environment is not None:
@@ -212,6 +212,19 @@ def _image_answer(config: ImageConfig) -> dict[str, Any]:
         "WorkingDirectory": config.working_directory,
     }
     return {name: value for name, value in shown.items() if value}
+
+
+def _snap_start(given: Mapping[str, Any] | None) -> bool | None:
+    apply_on = (given or {}).get("ApplyOn")
+    return None if apply_on is None else apply_on == "PublishedVersions"
+
+
+def _snap_start_answer(version: FunctionVersion) -> dict[str, str]:
+    optimized = version.has_snapshot and version.state is State.ACTIVE
+    return {
+        "ApplyOn": "PublishedVersions" if version.snap_start else "None",
+        "OptimizationStatus": "On" if optimized else "Off",
+    }
 
 
 def _logging_change(logging: Mapping[str, Any]) -> LoggingChange:

@@ -232,8 +232,7 @@ class RuntimeConnection(Connection):
             elif path == f"{PREFIX}init/error" and method == "POST":
                 self._init_error(request)
             elif path == f"{PREFIX}restore/next" and method == "GET":
-                self._environment.restore_next()
-                self.write(encode(Response(200)))
+                self._environment.restore_next(lambda: self.write(encode(Response(200))))
             elif path == f"{PREFIX}restore/error" and method == "POST":
                 self._init_error(request)
             else:
