@@ -78,28 +78,33 @@ def test_what_runs_code_without_a_sandbox_is_not_served(here: Neighbourhood) -> 
         assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
-def test_a_child_that_dies_is_replaced_and_functions_never_notice(here: Neighbourhood) -> None:
-    here.client("sqs").list_queues()
-    before = child_of(here.server)
+def test_a_child_that_dies_is_replaced_and_functions_never_notice(
+    new_server: Callable[..., LampyrServer],
+) -> None:
+    server = new_server()
+    server.start()
+    sqs = server.client("sqs")
+    sqs.list_queues()
+    before = child_of(server)
     assert before is not None
     code = "def handler(event, context): return 'here'"
-    with function(here.client("lambda"), code) as name:
+    with function(server.client(), code) as name:
         os.kill(before, signal.SIGKILL)
-        assert value(here.client("lambda"), name) == "here"
+        assert value(server.client(), name) == "here"
 
         def answers() -> bool:
             try:
-                here.client("sqs").list_queues()
+                sqs.list_queues()
             except ClientError:  # One request was with the child that died.
                 return False
             return True
 
         eventually(answers)
-    assert child_of(here.server) != before
-    assert any("have died (signal 9)" in line for line in here.server.errors)
+    assert child_of(server) not in {before, None}
+    assert any("have died (signal 9)" in line for line in server.errors)
 
 
-def test_nothing_starts_before_it_is_called_and_a_clean_stop_keeps_everything(
+def test_nothing_starts_before_it_is_called_and_what_is_there_survives_a_stop_and_a_crash(
     new_server: Callable[..., LampyrServer],
 ) -> None:
     server = new_server()
@@ -107,13 +112,24 @@ def test_nothing_starts_before_it_is_called_and_a_clean_stop_keeps_everything(
     server.client().list_functions()
     assert child_of(server) is None
     queue = server.client("sqs").create_queue(QueueName="kept")["QueueUrl"]
-    server.client("sqs").send_message(QueueUrl=queue, MessageBody="still here")
+
+    def send(body: str) -> None:
+        server.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
+
+    def bodies() -> set[str]:
+        attributes = {"MaxNumberOfMessages": 10, "VisibilityTimeout": 0, "WaitTimeSeconds": 20}
+        got = server.client("sqs").receive_message(QueueUrl=queue, **attributes)
+        return {message["Body"] for message in got["Messages"]}
+
+    send("one")
     assert child_of(server) is not None
     server.stop()
     server.start()
-    url = server.client("sqs").get_queue_url(QueueName="kept")["QueueUrl"]
-    got = server.client("sqs").receive_message(QueueUrl=url)["Messages"]
-    assert [message["Body"] for message in got] == ["still here"]
+    assert bodies() == {"one"}
+    send("two")
+    server.kill()
+    server.start()  # While the other's child may still be saving.
+    assert bodies() == {"one", "two"}
 
 
 def test_services_can_be_elsewhere_or_off(

@@ -7,6 +7,7 @@ or has died: it saves what it holds and ends, whatever still hangs inside it.
 
 import asyncio
 import contextlib
+import fcntl
 import importlib
 import importlib.metadata
 import json
@@ -39,6 +40,9 @@ RELIED_ON: Final = (
 
 def main() -> None:
     listener, push_socket, services = int(sys.argv[2]), sys.argv[3], sys.argv[4].split(",")
+    # One whose Lampyr was killed may still be saving; it is gone soon, and so is its lock.
+    lock = os.open("run/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     try:
         application = _application(push_socket, services)
     except (SeamError, ImportError, importlib.metadata.PackageNotFoundError) as error:
