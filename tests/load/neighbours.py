@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from lampyr.testing.server import LampyrServer
 from tests.conformance.deployed import function, value
-from tests.crash.anatomy import eventually
+from tests.crash.anatomy import anatomy, children, eventually
 
 KEEP_UP_SECONDS_MAX: Final = 10.0
 """Slower than anything that is served, faster than anything that hangs."""
@@ -111,3 +111,14 @@ def bounded_memory(server: LampyrServer, more: int) -> Iterator[None]:
     before = usage.memory()
     yield
     assert usage.memory_peak() - before < more, f"{(usage.memory_peak() - before) // MIB} MiB more"
+
+
+def sandboxed(server: LampyrServer) -> int:
+    """Processes in sandboxes, with the first one of each."""
+    found = anatomy(server)
+    return _below(found.spawner) - len(found.templates)
+
+
+def _below(pid: int) -> int:
+    below = children(pid)
+    return len(below) + sum(map(_below, below))
