@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -247,8 +248,9 @@ class IsolatedDriver:
         result = await self._attempt(spec)
         if isinstance(result, SandboxDiedError) and not self._closed:
             # Its launcher was killed under it, or it was: that is not the function's fault.
+            # Nor is it to be forked from what may have just died.
             self._names.add(spec.environment_id)
-            result = await self._attempt(spec)
+            result = await self._attempt(replace(spec, template=None))
         return result
 
     async def _attempt(self, spec: SandboxSpec) -> IsolatedSandbox | SandboxError:

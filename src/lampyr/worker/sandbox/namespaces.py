@@ -29,6 +29,7 @@ from lampyr.worker.sandbox.disks import Disk, Disks
 from lampyr.worker.sandbox.isolated import (
     IsolatedDriver,
     IsolatedSandbox,
+    SandboxDiedError,
     executed,
     known_files,
     listeners,
@@ -244,7 +245,10 @@ class NamespacesDriver(IsolatedDriver):
                 heard = await listeners(report)
                 slot.runtime_api, slot.endpoint = heard.runtime_api, heard.endpoint
                 await self._network.attach(slot, sandbox.first_pid)
-                report.send(b"go")
+                try:
+                    report.send(b"go")
+                except OSError as error:
+                    raise SandboxDiedError("the sandbox died before it was connected") from error
             elif sandbox.pidfd >= 0:
                 await self._network.attach(slot, sandbox.first_pid)
             await executed(report)

@@ -1,0 +1,265 @@
+"""Forks of a template: none is like another, none gets out, and nothing of them stays behind.
+
+`LAMPYR_TEST_FORKS` sets how many are compared, `LAMPYR_TEST_SOAK_SECONDS` how long they come
+and go.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from lampyr.worker.runtimes import RuntimeCatalog
+from lampyr.worker.runtimes.forks import template_of
+from lampyr.worker.sandbox.base import SandboxSpec, TemplateSpec
+from lampyr.worker.sandbox.namespaces import NamespacesDriver
+from tests.contract.sandbox_benches import as_root
+from tests.contract.sandboxes import LocalBench
+
+FORKS: Final = int(os.environ.get("LAMPYR_TEST_FORKS", "300"))
+SOAK_SECONDS: Final = float(os.environ.get("LAMPYR_TEST_SOAK_SECONDS", "3"))
+AT_ONCE: Final = 6
+PATIENCE: Final = 60.0
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), as_root]
+
+IS_FORK: Final = "import os, sys\nassert 'boto3' in sys.modules, 'not a fork'\n"
+
+
+class Forge(LocalBench):
+    """Runs a function's module in forks of the template of this interpreter's runtime."""
+
+    def __init__(self, runtimes: Path) -> None:
+        super().__init__("namespaces")
+        self.runtimes = runtimes
+        self.template: TemplateSpec
+
+    async def open(self) -> None:
+        catalog = RuntimeCatalog(self.runtimes, os.environ)
+        name = f"python3.{sys.version_info.minor}"
+        self.runtime = await asyncio.to_thread(catalog.find, name)
+        self.template = template_of(self.runtime)
+        await super().open()
+        await self.ready()
+
+    async def ready(self) -> int:
+        """The process of the template, once it is there."""
+        driver = self.driver
+        assert isinstance(driver, NamespacesDriver)
+        driver.expect(self.template)
+        await eventually(driver.templates.pids)
+        return driver.templates.pids()[self.template.name]
+
+    def spec(self, code: str, **changes: Any) -> SandboxSpec:
+        """`code` is the module of the handler; it ends the process itself."""
+        self.count += 1
+        task = self.home / f"task-{self.count}"
+        task.mkdir(mode=0o755)
+        (task / "app.py").write_text(code)
+        spec = SandboxSpec(
+            environment_id=f"fork-{self.count}",
+            argv=self.runtime.argv,
+            variables={
+                "AWS_LAMBDA_RUNTIME_API": "{runtime_api}",
+                "_HANDLER": "app.handler",
+                **self.template.variables,
+            },
+            mounts={**self.runtime.mounts, "/var/task": str(task)},
+            memory_mb=256,
+            tmp_mb=512,
+            template=self.template,
+        )
+        return replace(spec, **changes)
+
+    async def told(self, code: str, **changes: Any) -> Any:
+        """What the module prints, as JSON."""
+        ran = await self.run(f"{IS_FORK}{code}\nsys.stdout.flush()\nos._exit(0)\n", **changes)
+        assert ran["code"] == 0, ran
+        return json.loads(ran["output"])
+
+
+async def eventually(look: Callable[[], Any]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def forge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Forge]:
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = Forge(shared / "lampyr-runtimes")
+    await made.open()
+    yield made
+    await made.close()
+
+
+RANDOM: Final = """
+import json, random, secrets, ssl, tempfile, uuid
+_, name = tempfile.mkstemp()
+print(json.dumps([
+    random.random(), random.getrandbits(64), secrets.token_hex(), str(uuid.uuid4()),
+    ssl.RAND_bytes(16).hex(), os.urandom(16).hex(), name,
+]))
+"""
+
+
+async def test_no_two_forks_have_a_random_number_in_common(forge: Forge) -> None:
+    left = iter(range(FORKS))
+    seen: list[list[Any]] = []
+
+    async def work() -> None:
+        seen.extend([await forge.told(RANDOM) for _ in left])
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    assert len(seen) == FORKS
+    for values in zip(*seen, strict=True):
+        assert len(set(values)) == FORKS
+
+
+SEARCH: Final = """
+import json, re
+mark = re.compile(b"own secret[:] [0-9a-f]{16}")  # Does not find itself.
+found = 0
+with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb", 0) as memory:
+    for line in maps:
+        first, last = (int(number, 16) for number in line.split()[0].split("-"))
+        if "r" in line.split()[1] and "[v" not in line and last - first < 1 << 28:
+            memory.seek(first)
+            try:
+                content = memory.read(last - first)
+            except OSError:
+                continue
+            found += len(mark.findall(content))
+print(json.dumps(found))
+"""
+
+
+async def test_nothing_of_one_function_is_in_the_memory_of_the_next(forge: Forge) -> None:
+    secret = f"own secret: {os.urandom(8).hex()}"
+    variables = {**forge.spec("").variables, "SECRET": secret}
+    assert await forge.told(SEARCH, variables=variables) > 0, "the search finds one's own"
+    for _ in range(5):
+        assert await forge.told(SEARCH) == 0
+
+
+PROBE: Final = """
+import ctypes, json, socket
+libc = ctypes.CDLL(None, use_errno=True)
+def refused(call, *arguments):
+    ctypes.set_errno(0)
+    return call(*arguments) < 0
+def denied(path, mode="r"):
+    try:
+        open(path, mode).close()
+    except OSError:
+        return True
+    return False
+def listed(path):
+    try:
+        return os.listdir(path)
+    except OSError:
+        return None
+NEW = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
+print(json.dumps({
+    "unshare": [refused(libc.unshare, kind) for kind in NEW],
+    "setns": refused(libc.setns, 0, 0),
+    "mount": refused(libc.mount, b"none", b"/tmp", b"tmpfs", 0, None),
+    "umount": refused(libc.umount2, b"/var/task", 2),
+    "chroot": refused(libc.chroot, b"/tmp"),
+    "ptrace": refused(libc.ptrace, 16, 1, 0, 0),
+    "setuid": refused(libc.setresuid, 0, 0, 0),
+    "init": [denied("/proc/1/mem"), denied("/proc/1/environ"), listed("/proc/1/fd")],
+    "written": [denied(path, "w") for path in ("/var/task/x", "/x", "/var/runtime/x", "/mnt/x")],
+    "up": os.path.realpath("/../../.."), "mnt": listed("/mnt"), "home": listed("/home"),
+    "descriptors": sorted(map(int, os.listdir("/proc/self/fd")))[:4],
+    "control": [name for name in os.listdir("/proc/self/fd")
+                if int(name) > 3 and os.path.exists(f"/proc/self/fd/{name}")],
+    "processes": [name for name in os.listdir("/proc") if name.isdigit()],
+    "modules": [name for name in sys.modules if name.startswith("spawner")],
+}))
+"""
+
+
+async def test_a_fork_reaches_neither_the_host_nor_its_template(forge: Forge) -> None:
+    told = await forge.told(PROBE)
+    refused = ("setns", "mount", "umount", "chroot", "ptrace", "setuid")
+    assert all(told[name] for name in refused), told
+    assert all(told["unshare"]), told
+    assert told["init"] == [True, True, None]
+    assert all(told["written"]), told
+    assert (told["up"], told["mnt"], told["home"]) == ("/", [], [])
+    assert told["descriptors"] == [0, 1, 2, 3]
+    assert told["control"] == []
+    assert told["processes"] == ["1", "2"]
+    assert told["modules"] == []
+
+
+async def test_a_template_that_dies_is_made_again_and_takes_no_function_with_it(
+    forge: Forge,
+) -> None:
+    pid = await forge.ready()
+    name = await forge.start("import time\nprint('up', flush=True)\ntime.sleep(600)\n")
+    await forge.until(name, "up")
+    os.kill(pid, signal.SIGKILL)
+    ran = await forge.run("import os\nprint('started', flush=True)\nos._exit(0)\n")
+    assert ran["output"] == "started\n"
+    await eventually(lambda: forge.driver.templates.pids() not in ({}, {forge.template.name: pid}))  # type: ignore[attr-defined]
+    assert await forge.told("print('[1]')") == [1]
+    assert (await forge.stop(name))["signal"] == signal.SIGKILL
+
+
+async def test_starts_in_progress_when_the_template_dies_come_to_a_good_end(forge: Forge) -> None:
+    for pause in (0.0, 0.005, 0.02):
+        pid = await forge.ready()
+        running = [
+            asyncio.ensure_future(forge.run("import os\nprint('ran', flush=True)\nos._exit(0)\n"))
+            for _ in range(3)
+        ]
+        await asyncio.sleep(pause)
+        os.kill(pid, signal.SIGKILL)
+        for ran in await asyncio.gather(*running):
+            assert ran["output"] == "ran\n" or ran["signal"] == signal.SIGKILL, ran
+    await eventually(lambda: groups(forge) == [])
+
+
+def groups(forge: Forge) -> list[str]:
+    cgroups = forge.driver.cgroups  # type: ignore[attr-defined]
+    return sorted(cgroups.names()) if cgroups is not None else []
+
+
+async def test_forks_come_and_go_and_leave_nothing(forge: Forge) -> None:
+    await forge.ready()
+    await forge.told("print('[1]')")
+    await eventually(lambda: groups(forge) == [])
+    before = await forge.facts()
+    end = time.monotonic() + SOAK_SECONDS
+    ran = 0
+
+    async def work(number: int) -> None:
+        nonlocal ran
+        while time.monotonic() < end:
+            if number % 2:
+                name = await forge.start("import time\ntime.sleep(600)\n")
+                await forge.stop(name)
+            else:
+                assert await forge.told("print('[1]')") == [1]
+            ran += 1
+
+    await asyncio.gather(*(work(number) for number in range(AT_ONCE)))
+    await eventually(lambda: groups(forge) == [])
+    after = await forge.facts()
+    assert ran > 0
+    assert after["network"][0] == after["network"][2], "each network was given back"
+    # Those made ahead, in /tmp, may be more or fewer.
+    assert after["descriptors"] <= before["descriptors"] + 8
