@@ -6,7 +6,7 @@ that carry a streamed response's error, and costs twice as much a request (`docs
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from typing import Final, cast
 
@@ -78,10 +78,11 @@ class Request:
 class Response:
     """One answer. `content-length` and `connection` are the connection's to add.
 
-    `length`: what an answer to HEAD says of a body that it does not have.
+    `length`: what an answer to HEAD says of a body that it does not have. `stream` instead of a
+    body: its pieces are sent as they come, in chunks.
     """
 
-    __slots__ = ("body", "headers", "length", "status")
+    __slots__ = ("body", "headers", "length", "status", "stream")
 
     def __init__(
         self,
@@ -90,7 +91,9 @@ class Response:
         body: bytes = b"",
         *,
         length: int | None = None,
+        stream: AsyncIterator[bytes] | None = None,
     ) -> None:
+        self.stream = stream
         self.status = status
         self.headers = headers
         self.body = body
@@ -102,12 +105,19 @@ def encode(response: Response, *, keep_alive: bool = True, head_only: bool = Fal
     status, body = response.status, response.body
     lines = [_REASONS.get(status) or f"HTTP/1.1 {status} \r\n"]
     lines += [f"{name}: {value}\r\n" for name, value in response.headers]
-    if status >= 200 and status not in {204, 304}:  # noqa: PLR2004 - HTTP's own numbers
+    if response.stream is not None:
+        lines.append("transfer-encoding: chunked\r\n")
+    elif status >= 200 and status not in {204, 304}:  # noqa: PLR2004 - HTTP's own numbers
         length = response.length if head_only else None
         lines.append(f"content-length: {len(body) if length is None else length}\r\n")
     lines.append("\r\n" if keep_alive else "connection: close\r\n\r\n")
     head = "".join(lines).encode("latin-1")
     return head if head_only else head + body
+
+
+def chunk(data: bytes) -> bytes:
+    """A piece of a chunked body; an empty one is its end."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Connection(asyncio.Protocol):
@@ -149,6 +159,14 @@ class Connection(asyncio.Protocol):
 
     def body_limit(self, request: Request) -> int:
         """How many bytes of body this request may have; its headers are here."""
+        raise NotImplementedError
+
+    def piecewise(self, request: Request) -> bool:  # noqa: ARG002 - for those who want it
+        """Whether parts of this body are given to `take` as they come; what is left is `body`."""
+        return False
+
+    def take(self, request: Request, data: bytes) -> None:
+        """Part of a body is here, before its end."""
         raise NotImplementedError
 
     def closed(self) -> None:
@@ -255,8 +273,12 @@ class Connection(asyncio.Protocol):
         self._body_bytes += sum(map(len, parts[self._counted :]))
         if self._body_bytes > self._body_limit:
             parts.clear()
+        elif self.piecewise(request):
+            data = b"".join(parts)
+            parts.clear()
+            self.take(request, data)
         self._counted = len(parts)
-        if self._body_bytes > DISCARD_BYTES_MAX:
+        if self._body_bytes > max(DISCARD_BYTES_MAX, self._body_limit):
             self._refuse(413, "request body too large")
 
     def _count_header(self, size: int) -> None:

@@ -27,7 +27,6 @@ MISSING = {
     "GetDurableExecution",
     "GetDurableExecutionHistory",
     "GetDurableExecutionState",
-    "InvokeWithResponseStream",
     "ListCapacityProviders",
     "ListDurableExecutionsByFunction",
     "ListFunctionVersionsByCapacityProvider",

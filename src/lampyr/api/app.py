@@ -209,7 +209,8 @@ class LambdaApi:
         else:
             arguments = tables.parse(labels, query, headers, request.body)
         tables.validate(arguments)
-        return tables.serialize(await tables.handler(call, arguments), request_id)
+        output = await tables.handler(call, arguments)
+        return output if isinstance(output, Response) else tables.serialize(output, request_id)
 
     async def _forward(self, request: Request, service: str) -> Response:
         headers = request.headers

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 
 from lampyr.api.warm import Plan
 from lampyr.clock import Clock
-from lampyr.http1 import HEAD_END, Connection, Request, Response, encode
+from lampyr.http1 import HEAD_END, Connection, Request, Response, chunk, encode
 from lampyr.tasks import Tasks
 
 PIPELINED_MAX: Final = 32
@@ -279,6 +279,8 @@ class FrontConnection(Connection):
                     response = self._door.api.too_large(request)
                 else:
                     response = await handle(request)
+                if response.stream is not None:
+                    await self._pass_on(response, response.stream)
                 self.serving = False
                 if not self._answer(request, response):
                     return
@@ -287,8 +289,20 @@ class FrontConnection(Connection):
             await self._wake
             self._wake = None
 
+    async def _pass_on(self, response: Response, stream: AsyncIterator[bytes]) -> None:
+        """Everything but the end of a streamed answer, as it comes and the peer reads it."""
+        self.write(encode(response))
+        async for data in stream:
+            if self.transport is None:
+                return  # What makes the stream ends with it.
+            self.write(chunk(data))
+            await self.drained()
+
     def _answer(self, request: Request, response: Response) -> bool:
         """Whether the connection stays open."""
+        if response.stream is not None:
+            self.write(chunk(b""))
+            return self._send(b"", keep=request.keep_alive)
         head_only = request.method == "HEAD"
         return self._send(encode(response, head_only=head_only), keep=request.keep_alive)
 

@@ -11,8 +11,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from lampyr.api.call import trace_of
+from lampyr.api.invocations import LARGE_JSON_BYTES, check_small_json, client_context
 from lampyr.api.operations import invoke
-from lampyr.api.operations.invoke import LARGE_JSON_BYTES, check_small_json
 from lampyr.arn import function_reference
 from lampyr.errors import ServiceError
 from lampyr.http1 import encode
@@ -46,7 +46,7 @@ class Plan:
         self.reference: FunctionReference = function_reference(
             call, arguments["FunctionName"], arguments.get("Qualifier")
         )
-        self.client_context = invoke.client_context(arguments.get("ClientContext"))
+        self.client_context = client_context(arguments.get("ClientContext"))
         self.tenant_id: str | None = arguments.get("TenantId")
         self.wants_log_tail = arguments.get("LogType") == "Tail"
         self.repeats = repeats

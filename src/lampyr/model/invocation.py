@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lampyr.model.streaming import ResponseSink
+
 
 class InvocationType(StrEnum):
     REQUEST_RESPONSE = "RequestResponse"
@@ -26,6 +28,8 @@ class Invocation:
     wants_log_tail: bool = False
     nested: bool = False
     """Made by a function, which waits for it."""
+    stream: ResponseSink | None = None
+    """Where the response goes piece by piece, when the runtime streams it."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -18,6 +18,7 @@ from lampyr.clock import Clock
 from lampyr.limits import MIB, Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
+from lampyr.model.streaming import ResponseSink
 from lampyr.worker import outcomes
 from lampyr.worker.journal import Journal
 from lampyr.worker.outcomes import Failure
@@ -243,6 +244,13 @@ class ExecutionEnvironment:
             and invocation.request_id == request_id
             and self.state is State.INVOKE
         )
+
+    def stream_of(self, request_id: str) -> ResponseSink | None:
+        """Where a streamed response to this invocation goes; None when nobody wants it so."""
+        invocation = self._invocation
+        if invocation is None or not self.is_running(request_id):
+            return None
+        return invocation.stream
 
     def respond(self, request_id: str, payload: bytes | Failure) -> None:
         """The function's answer as JSON, or its error."""

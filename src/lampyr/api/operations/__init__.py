@@ -27,11 +27,14 @@ from lampyr.api.operations import (
     layers,
     permissions,
     provisioned,
+    streaming,
     tags,
     versions,
 )
+from lampyr.http1 import Response
 
-Handler = Callable[[Call, dict[str, Any]], Awaitable[Mapping[str, Any]]]
+Handler = Callable[[Call, dict[str, Any]], Awaitable[Mapping[str, Any] | Response]]
+"""Gives the operation's output, or, where that is a stream, the whole response."""
 
 MODULES: Final = (
     account,
@@ -47,6 +50,7 @@ MODULES: Final = (
     layers,
     permissions,
     provisioned,
+    streaming,
     tags,
     versions,
 )

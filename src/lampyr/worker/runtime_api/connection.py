@@ -16,6 +16,7 @@ from typing import Final
 from lampyr.http1 import HEAD_END, Connection, Request, Response, encode
 from lampyr.limits import MIB
 from lampyr.model.invocation import Invocation
+from lampyr.model.streaming import ResponseSink
 from lampyr.worker.environment import (
     ExecutionEnvironment,
     ResponseTooLargeError,
@@ -31,12 +32,16 @@ INVOCATION: Final = f"{PREFIX}invocation/"
 BODY_BYTES_MAX: Final = 6 * MIB + 64 * 1024
 """A response over the limit is told apart by its length, so a little more is read."""
 
+STREAM_BYTES_MAX: Final = 200 * MIB
+"""https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html"""
+
 HEADER_BYTES_MAX: Final = MIB + 64 * 1024
 """AWS's own client sends the cause of an error, of up to 1 MB, in a header."""
 
 _NEXT_LINE: Final = f"GET {NEXT} HTTP/1.1\r\n".encode()
 _JSON: Final = (("content-type", "application/json"),)
 _ACCEPTED: Final = encode(Response(202, _JSON, b'{"status":"OK"}\n'))
+_RESPONSE_MODE: Final = "lambda-runtime-function-response-mode"
 _ERROR_TYPE_BYTES_MAX: Final = 256
 _TCP_CLOSE: Final = 7
 """The state of a connection that was reset; one whose peer has ended is in CLOSE_WAIT."""
@@ -74,10 +79,39 @@ class RuntimeConnection(Connection):
         """The bytes with which this runtime asks for work."""
         self._after: list[bytes] = []
         """Answers to what came after it: in the order of HTTP they have to wait for its own."""
+        self._streamed: Request | None = None
+        """The response whose pieces are passed on."""
         arrived(self)
 
-    def body_limit(self, request: Request) -> int:  # noqa: ARG002 - one limit for all
-        return BODY_BYTES_MAX
+    def body_limit(self, request: Request) -> int:
+        return STREAM_BYTES_MAX if self.piecewise(request) else BODY_BYTES_MAX
+
+    def piecewise(self, request: Request) -> bool:
+        """A response that the runtime streams, to a caller who asked for it so."""
+        return self._sink(request) is not None
+
+    def take(self, request: Request, data: bytes) -> None:
+        """Pass a piece on; the runtime waits while the caller has enough to read."""
+        sink = self._sink(request)
+        if sink is None:
+            return
+        if self._streamed is not request:
+            self._streamed = request
+            sink.begin(request.headers.get("content-type", ""), self._read_on)
+        if data and not sink.write(data) and self.transport is not None:
+            self.transport.pause_reading()
+
+    def _sink(self, request: Request) -> ResponseSink | None:
+        if not request.path.endswith("/response") or request.method != "POST":
+            return None
+        if request.headers.get(_RESPONSE_MODE, "").lower() != "streaming":
+            return None
+        request_id = request.path[len(INVOCATION) : -len("/response")]
+        return self._environment.stream_of(request_id)
+
+    def _read_on(self) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         """A runtime that has asked for `next` already does not wait for what comes before.
@@ -274,8 +308,12 @@ class RuntimeConnection(Connection):
             self._environment.respond(request_id, bytes(BODY_BYTES_MAX + 1))
         elif error_type := request.trailers.get("lambda-runtime-function-error-type"):
             # A streamed response that broke: its error travels in the trailers.
+            self.take(request, request.body)
             request.body = _decoded(request.trailers.get("lambda-runtime-function-error-body"))
             self._environment.respond(request_id, _failure_of(request, error_type))
+        elif self.piecewise(request):
+            self.take(request, request.body)
+            self._environment.respond(request_id, b"")
         else:
             self._environment.respond(request_id, request.body)
 
