@@ -25,8 +25,6 @@ from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit, Sandbox
 from lampyr.worker.states import OVER, Event, IllegalTransitionError, State, step
 
-LAST_WORDS_SECONDS: Final = 0.1
-"""How long what an ended runtime had sent before may take to be read."""
 MEMORY_SAMPLE_SECONDS: Final = 0.1
 MEMORY_GROWS_SECONDS: Final = 0.005
 """After an invocation as long as this memory is looked at in any case; that takes 0.02 ms."""
@@ -247,10 +245,8 @@ class ExecutionEnvironment:
 
     def stream_of(self, request_id: str) -> ResponseSink | None:
         """Where a streamed response to this invocation goes; None when nobody wants it so."""
-        invocation = self._invocation
-        if invocation is None or not self.is_running(request_id):
-            return None
-        return invocation.stream
+        running = self._invocation if self.is_running(request_id) else None
+        return None if running is None else running.stream
 
     def respond(self, request_id: str, payload: bytes | Failure) -> None:
         """The function's answer as JSON, or its error."""

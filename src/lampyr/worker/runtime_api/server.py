@@ -4,13 +4,16 @@ import asyncio
 import socket
 from typing import Final, cast
 
-from lampyr.worker.environment import LAST_WORDS_SECONDS, ExecutionEnvironment
+from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.runtime_api.connection import RuntimeConnection
 from lampyr.worker.sandbox.base import Exit
 
 CONNECTIONS_MAX: Final = 128
 """At once, of all processes of one environment; a runtime needs one or two."""
 _ACCEPT_SECONDS: Final = 0.005
+
+LAST_WORDS_SECONDS: Final = 0.1
+"""How long what an ended runtime had sent before may take to be read."""
 
 
 class RuntimeApiServer:
