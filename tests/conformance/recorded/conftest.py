@@ -15,6 +15,7 @@ from tests.conformance.recorded.replay import ACCOUNT, Lambda
 from tests.conformance.recorded.scenario import REGION, Boto, Scenario
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     config.stash[REPLAYED] = keys_of(items)
     config.stash[FILES] = frozenset(item.path for item in items)

@@ -6,7 +6,7 @@ from tests.conformance.recorded.answers import answers
 from tests.conformance.recorded.covered import FILES, REPLAYED, all_with_markers, is_replayed
 from tests.conformance.recorded.not_covered import NOT_COVERED
 
-LEAST = 0.65
+LEAST = 0.8
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -234,3 +235,33 @@ def test_a_wrapper_that_is_not_there(client: Any) -> None:
     assert answer["Payload"]["errorType"] == "Runtime.ExitError"
     assert answer["Payload"]["errorMessage"].endswith(" exit status 127")
     assert "/opt/none: does not exist" in base64.b64decode(answer["LogResult"]).decode()
+
+
+@pytest.mark.recorded("TestLambdaBehavior::test_runtime_ulimits")
+def test_limits_of_a_process(live: Live) -> None:
+    live.differs(
+        *("RLIMIT_CORE", "RLIMIT_MEMLOCK", "RLIMIT_NPROC"),
+        why="no core dump is written, the host says what may be locked, and 1,024 is documented",
+    )
+    code = """
+import resource
+NAMES = "AS CORE CPU DATA FSIZE MEMLOCK NOFILE NPROC RSS STACK".split()
+def handler(*_):
+    names = [f"RLIMIT_{name}" for name in NAMES]
+    return {name: resource.getrlimit(getattr(resource, name)) for name in names}
+"""
+    name = live.create(None, {"app.py": code}, Runtime=PYTHON, Handler="app.handler")
+    live.invoke("invoke_runtime_ulimits", name)
+
+
+@pytest.mark.recorded("TestLambdaConcurrency::test_lambda_provisioned_concurrency_scheduling")
+def test_one_environment_kept_ready(live: Live) -> None:
+    name = live.create(None, ECHO, Runtime=PYTHON, Handler="app.handler", Publish=True)
+    one = {"FunctionName": name, "Qualifier": "1"}
+    live.do("put_provisioned_concurrency_config", **one, ProvisionedConcurrentExecutions=1)
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        found = live.do("get_provisioned_concurrency_config", **one)
+        if found["Status"] != "IN_PROGRESS":
+            break
+    live.compare("get_provisioned_postwait", found)
