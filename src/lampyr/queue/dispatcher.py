@@ -32,7 +32,7 @@ from lampyr.queue import records
 from lampyr.queue.alarm import Alarm
 from lampyr.queue.contents import Contents
 from lampyr.queue.deliveries import Deliveries, Ways
-from lampyr.queue.lanes import Lane
+from lampyr.queue.lanes import BURST, BURST_IN_A_CROWD, Lane
 from lampyr.queue.ledger import Ledger
 from lampyr.queue.parts import QueueParts, Told
 from lampyr.queue.records import Outcome
@@ -173,7 +173,7 @@ class AsyncQueue:
 
     def _start_next(self, lane: Lane) -> bool:
         now = self._clock.now()
-        when = lane.may_start(now)
+        when = lane.may_start(now, BURST_IN_A_CROWD if self._ledger.crowded else BURST)
         if when > now:
             if lane.wakes_at <= now or when < lane.wakes_at:
                 lane.wakes_at = when

@@ -21,6 +21,8 @@ AGAIN_SECONDS: Final = 1.0
 """After a failed write; what it was to put is refused, the rest tried again."""
 DELETE_SECONDS: Final = 0.05
 """A deletion waits no longer than that for company."""
+CROWD: Final = 16
+"""So many callers who share one commit are one."""
 
 Done = Callable[[BaseException | None], None]
 
@@ -35,6 +37,8 @@ class Ledger:
         self._finish: dict[int, str] = {}
         self._delete: dict[int, None] = {}
         self._busy = False
+        self.crowded = False
+        """Many callers share the commit that is under way."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._linger: asyncio.TimerHandle | None = None
@@ -80,6 +84,7 @@ class Ledger:
         update, self._update = self._update, {}
         finish, self._finish = self._finish, {}
         delete, self._delete = self._delete, {}
+        self.crowded = len(put) >= CROWD
         changes = Changes(
             put=[event for event, _ in put],
             update=list(update.values()),
@@ -101,7 +106,7 @@ class Ledger:
         if self._put or self._update or self._finish or self._delete:
             self._write()
         else:
-            self._busy = False
+            self._busy = self.crowded = False
             self._idle.set()
 
     def _keep(self, changes: Changes, error: BaseException) -> None:
