@@ -50,16 +50,16 @@ class Runner:
 
 async def main(directory: Path, first: int) -> None:
     """With a `first` below zero nothing is accepted: what there is, is run to its end."""
-    store, tasks = await open_store(directory), Tasks()
+    store, tasks, clock = await open_store(directory), Tasks(), SystemClock()
     await store.functions.create(FUNCTION)
     parts = QueueParts(
         table=store.events,
         functions=store.functions,
         runner=Runner(directory / "runs"),
         aws=cast("Any", None),
-        clock=SystemClock(),
+        clock=clock,
         tasks=tasks,
-        metrics=Counters(),
+        metrics=Counters(clock.now),
         limits=DEFAULT_LIMITS,
         new_id=lambda: "id",
         speed=SPEED,

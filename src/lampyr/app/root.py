@@ -169,6 +169,7 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         services = await _services(ground, worker, stack)
         if shipper is not None:
             services.invoker.on_throttle = shipper.throttled
+            shipper.counts = services.metrics.take
             tasks.start(supervise(shipper.run, "CloudWatch"), "CloudWatch")
         api = LambdaApi(
             services,
@@ -238,7 +239,7 @@ async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> S
             worker.snapshots.relieve()
         await clock.sleep(min(RECLAIM_SECONDS_MAX, settings.idle_seconds / 4))
 
-    metrics = Counters()
+    metrics = Counters(clock.now)
 
     def retire(deployment_ids: Sequence[str]) -> None:
         pool.retire(deployment_ids)

@@ -80,7 +80,7 @@ class Deliveries:
                         await self._send_record(function, event, content, outcome, Target.of(arn))
                 outcome = replace(outcome, sent=(*outcome.sent, arn))
             except (AwsCallError, ServiceError) as error:
-                self._parts.metrics.record(event.key, metric)
+                self._parts.metrics.record(event.key, metric, qualifier=event.qualifier)
                 silent = silent or isinstance(error, AwsUnreachableError)
                 extra = {"function": event.key.name, "target": arn, "reason": str(error)}
                 log.warning("record not delivered: %s", error, extra=extra)

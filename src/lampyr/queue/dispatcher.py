@@ -137,7 +137,7 @@ class AsyncQueue:
     # Due --------------------------------------------------------------------------------
 
     def _arrived(self, event: Event) -> None:
-        self._metrics.record(event.key, "AsyncEventsReceived")
+        self._record(event, "AsyncEventsReceived")
         self._contents.keep(event)
         self._enter(event)
 
@@ -207,7 +207,7 @@ class AsyncQueue:
         try:
             trace_header = continued(content.trace_header, function)
         except RecursiveInvocationException as error:
-            self._metrics.record(event.key, "RecursiveInvocationsDropped")
+            self._record(event, "RecursiveInvocationsDropped")
             self._over(function, event, records.refused(Condition.RECURSION, error, now))
             return
         invocation = Invocation(
@@ -231,7 +231,7 @@ class AsyncQueue:
         except ServiceError as error:
             tell(error)
             return
-        self._metrics.record(event.key, "AsyncEventAge", 1000.0 * (now - event.accepted))
+        self._record(event, "AsyncEventAge", 1000.0 * (now - event.accepted))
         if not self._begin(version, invocation, tell):
             self._tasks.start(self._run(version, invocation, tell), "asynchronous invocation")
 
@@ -312,14 +312,17 @@ class AsyncQueue:
 
     def _over(self, function: Function, event: Event, outcome: Outcome) -> None:
         if outcome.condition is not Condition.SUCCESS:
-            self._metrics.record(event.key, "AsyncEventsDropped")
+            self._record(event, "AsyncEventsDropped")
         self._deliveries.finish(function, event, outcome)
 
     def _drop(self, event: Event) -> None:
         """Its function is no more, and so nobody is to be told."""
         if not event.finished:
-            self._metrics.record(event.key, "AsyncEventsDropped")
+            self._record(event, "AsyncEventsDropped")
         self._gone(event)
+
+    def _record(self, event: Event, metric: str, value: float = 1.0) -> None:
+        self._metrics.record(event.key, metric, value, qualifier=event.qualifier)
 
     def _gone(self, event: Event) -> None:
         self._count -= 1

@@ -5,12 +5,13 @@ warm path does nothing for this.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lampyr.aws.base import Aws
 from lampyr.model.function import FunctionKey
 from lampyr.observe.base import LogEvent, LogGroup, LogRecord
+from lampyr.observe.metrics import Fresh, Statistic
 from lampyr.shipping.rules import (
     COUNT,
     MILLISECONDS,
@@ -27,6 +28,8 @@ from lampyr.worker.report import Status
 FIGURES_MAX: Final = 3_000
 """Of minutes that nobody took; then the oldest are forgotten."""
 DATA_PER_CALL: Final = 200
+IN_MILLISECONDS: Final = frozenset({"AsyncEventAge"})
+"""Of those that are counted elsewhere."""
 
 Written = tuple[LogGroup, Sequence[LogEvent] | LogRecord, int]
 
@@ -55,6 +58,13 @@ class MetricBook:
             self._add(key, (_resource(key, invoked_arn), ""), at, ((name, COUNT, value),))
             self._make_room()
 
+    def counted(self, statistics: Mapping[Fresh, Statistic]) -> None:
+        """What was counted elsewhere, by minute."""
+        with self._lock:
+            for fresh, statistic in statistics.items():
+                self._count(fresh, statistic)
+            self._make_room()
+
     def take(self) -> dict[Metric, Figures]:
         """All figures so far; they are the caller's now."""
         with self._lock:
@@ -80,6 +90,15 @@ class MetricBook:
             ("Duration", MILLISECONDS, round(report.duration_ms, 2)),
         )
         self._add(key, (resource, form.version), end.now_ms / 1_000, figures)
+
+    def _count(self, fresh: Fresh, statistic: Statistic) -> None:
+        key, qualifier, name, minute = fresh
+        unit = MILLISECONDS if name in IN_MILLISECONDS else COUNT
+        resource = key.name if qualifier is None else f"{key.name}:{qualifier}"
+        for dims in dimensions(key.name, resource, ""):
+            metric = Metric(key.account_id, key.region, minute, name, unit, dims)
+            found = self._figures.setdefault(metric, Figures(values=None))
+            found.merge(statistic)
 
     def _add(
         self,

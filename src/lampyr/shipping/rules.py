@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from lampyr.observe.base import LogEvent
+from lampyr.observe.metrics import Statistic
 
 EVENTS_MAX: Final = 10_000
 BATCH_BYTES_MAX: Final = 1_048_576
@@ -83,6 +84,14 @@ class Figures:
             self.values[value] = self.values.get(value, 0) + times
             if len(self.values) > VALUES_MAX:
                 self.values = None
+
+    def merge(self, other: Statistic) -> None:
+        """Add many values of which only the statistic is known."""
+        self.least = other.least if not self.count else min(self.least, other.least)
+        self.most = other.greatest if not self.count else max(self.most, other.greatest)
+        self.count += other.count
+        self.total += other.total
+        self.values = None
 
 
 def datum(metric: Metric, figures: Figures) -> dict[str, Any]:

@@ -13,7 +13,7 @@ what was logged before.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,6 +21,7 @@ from lampyr.aws.base import Aws, AwsCallError, Endpoint
 from lampyr.clock import Clock
 from lampyr.model.function import FunctionKey
 from lampyr.observe.base import LogStore
+from lampyr.observe.metrics import Fresh, Statistic
 from lampyr.shipping import metrics
 from lampyr.shipping.logs import LogCopy
 from lampyr.shipping.metrics import MetricBook, Written
@@ -59,6 +60,8 @@ class Shipper:
 
     def __init__(self, aws: Aws, store: LogStore, places: Places, clock: Clock, file: Path) -> None:
         self.book = MetricBook()
+        self.counts: Callable[[], Mapping[Fresh, Statistic]] = dict
+        """Gives what others counted since it was asked last."""
         self._aws = aws
         self._store = store
         self._places = places
@@ -146,6 +149,7 @@ class Shipper:
     async def _ship_metrics(self) -> bool:
         # What ended is known when its log is written.
         await self._store.flush()
+        self.book.counted(self.counts())
         figures = self.book.take()
         try:
             await metrics.send(self._aws, figures)

@@ -6,7 +6,9 @@ Each message is compared with the one that AWS sent. A minute between attempts i
 import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -205,11 +207,29 @@ def test_what_cannot_be_delivered_is_counted(asked: Async, here: Neighbourhood) 
         time.sleep(0.05)
     assert found["DestinationDeliveryFailures"]["sum"] == 1
     assert found["DeadLetterErrors"]["sum"] == 1
+    assert statistics(asked, "DestinationDeliveryFailures")["Sum"] == 1
+    assert statistics(asked, "AsyncEventsDropped")["Sum"] == 1
+    age = statistics(asked, "AsyncEventAge")
+    assert (age["SampleCount"], age["Unit"]) == (1, "Milliseconds")
+
+
+def statistics(asked: Async, name: str) -> dict[str, Any]:
+    """As CloudWatch shows it."""
+    now = datetime.now(UTC)
+    answer = asked.of("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName=name,
+        Dimensions=[{"Name": "FunctionName", "Value": asked.name}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=5),
+        Period=3600,
+        Statistics=["Sum", "SampleCount"],
+    )
+    (point,) = answer["Datapoints"]
+    return dict(point)
 
 
 def metrics(asked: Async, here: Neighbourhood) -> dict[str, Any]:
-    from urllib.request import Request, urlopen
-
     credential = f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20260101/{REGION}/lambda/aws4_request"
     headers = {"Authorization": f"{credential}, SignedHeaders=host, Signature=0"}
     request = Request(f"{here.server.endpoint_url}/_lampyr/metrics", headers=headers)

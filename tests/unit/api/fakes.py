@@ -58,7 +58,7 @@ def services() -> Services:
         control=cast("Any", None),
         invoker=cast("Any", None),
         queue=cast("Any", None),
-        metrics=Counters(),
+        metrics=Counters(lambda: NOW),
         logs=MemoryLogStore(),
         clock=HeldClock(),
         limits=DEFAULT_LIMITS,

@@ -14,7 +14,7 @@ from tests.unit.queue.bench import Bench, Functions, Services
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     clock, tasks = ManualClock(), Tasks()
-    made = Bench(clock, tasks, Functions(clock), Services(), Counters(), MemoryEvents())
+    made = Bench(clock, tasks, Functions(clock), Services(), Counters(clock.now), MemoryEvents())
     made.open()
     yield made
     await made.end()

@@ -11,6 +11,7 @@ from lampyr.aws.base import AwsError, AwsUnreachableError
 from lampyr.model.function import FunctionKey
 from lampyr.observe.base import LogEvent, LogGroup
 from lampyr.observe.memory import MemoryLogStore
+from lampyr.observe.metrics import Counters
 from lampyr.shipping import logs as shipped
 from lampyr.shipping.logs import LogCopy
 from lampyr.shipping.metrics import FIGURES_MAX, MetricBook, send
@@ -228,3 +229,31 @@ async def test_what_was_not_taken_is_sent_later(copying: Copying) -> None:
     copying.there.aws.answers["PutLogEvents"] = answer
     await copying.log("two")
     assert copying.there.lines() == ["one", "two"]
+
+
+async def test_what_was_counted_elsewhere_is_sent_once_and_by_minute() -> None:
+    clock, book, key = (
+        ManualClock(1_700_000_040.0),
+        MetricBook(),
+        FunctionKey("1", "us-east-1", "f"),
+    )
+    counters = Counters(clock.now)
+    for value in (5.0, 1.0):
+        counters.record(key, "AsyncEventAge", value)
+    await clock.advance(60)
+    counters.record(key, "AsyncEventsDropped", qualifier="live")
+    book.counted(counters.take())
+    assert not counters.take()
+    figures = book.take()
+    minutes = {(m.name, m.unit, m.minute) for m in figures}
+    assert minutes == {
+        ("AsyncEventAge", "Milliseconds", 1_700_000_040),
+        ("AsyncEventsDropped", "Count", 1_700_000_100),
+    }
+    of_function = (("FunctionName", "f"),)
+    (age,) = [
+        f for m, f in figures.items() if m[3:] == ("AsyncEventAge", "Milliseconds", of_function)
+    ]
+    assert (age.count, age.total, age.least, age.most, age.values) == (2, 6.0, 1.0, 5.0, None)
+    resources = {dict(m.dimensions).get("Resource") for m in figures}
+    assert resources == {None, "f", "f:live"}
