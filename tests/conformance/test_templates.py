@@ -1,11 +1,12 @@
 """A function that takes over a process made ahead finds what one that is started finds."""
 
+import json
 import time
 from typing import Any, Final
 
 import pytest
 
-from tests.conformance.deployed import PYTHON, function, unique_name, value, zipped
+from tests.conformance.deployed import PYTHON, function, invoke, unique_name, value, zipped
 
 pytestmark = pytest.mark.lampyr_only
 
@@ -77,6 +78,24 @@ def test_a_fork_sees_what_a_plain_start_sees(lambda_client: Any, logging: Any) -
     assert answer == expected
     assert answer["pids"][0] == 2
     assert answer["status"]["CapBnd"] == "0000000000000000"
+
+
+def test_a_fork_logs_its_errors_in_the_format_of_its_function(lambda_client: Any) -> None:
+    code = """
+import sys
+FORKED = "boto3" in sys.modules
+def handler(event, context):
+    if event.get("fail"):
+        raise KeyError("as told")
+    return [FORKED]
+"""
+    logging = {"LogFormat": "JSON", "ApplicationLogLevel": "ERROR"}
+    forked(lambda_client, code, LoggingConfig=logging)
+    with function(lambda_client, code, LoggingConfig=logging) as name:
+        assert value(lambda_client, name) == [True]
+        log = invoke(lambda_client, name, {"fail": True}, LogType="Tail").log
+    documents = [json.loads(line) for line in log.splitlines() if '"level"' in line]
+    assert [(each["level"], each["errorType"]) for each in documents] == [("ERROR", "KeyError")]
 
 
 def test_what_a_function_brings_itself_is_what_it_imports(lambda_client: Any) -> None:

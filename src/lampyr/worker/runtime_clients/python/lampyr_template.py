@@ -73,6 +73,7 @@ def _load_sdk() -> None:
 
 def _refresh() -> None:
     """What was read from the environment or the clock when modules were imported."""
+    import importlib
     import logging
     import time
 
@@ -82,6 +83,9 @@ def _refresh() -> None:
     form = bootstrap.LogFormat.from_str(environ.get("AWS_LAMBDA_LOG_FORMAT"))
     level = bootstrap._get_log_level_from_env_var(environ.get("AWS_LAMBDA_LOG_LEVEL"))
     bootstrap._AWS_LAMBDA_LOG_FORMAT, bootstrap._AWS_LAMBDA_LOG_LEVEL = form, level
+    if form == bootstrap.LogFormat.JSON:
+        # Which of its functions write an error was chosen while it was imported.
+        importlib.reload(bootstrap)
     in_nanoseconds = isinstance(logging._startTime, int)  # type: ignore[attr-defined]
     logging._startTime = time.time_ns() if in_nanoseconds else time.time()  # type: ignore[attr-defined]
     # OpenSSL tells a fork by the number of its process, which may be any.
