@@ -1,6 +1,7 @@
 """What is up during a run, and how it is called in turn."""
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,7 +71,11 @@ class Bench:
                         os.sched_setaffinity(0, where)
                         self.servers[program].pin(where)
                         connection.call()
-                        found[placing][program].add(call_for(connection, CALL_SECONDS))
+                        before = self.servers[program].cpu_seconds()
+                        samples = call_for(connection, CALL_SECONDS)
+                        cpu = self.servers[program].cpu_seconds() - before
+                        found[placing][program].add(samples)
+                        found[placing][program].cpu.append(cpu / len(samples))
                 os.sched_setaffinity(0, everywhere)
                 self.servers[program].pin(everywhere)
         return found
@@ -96,11 +101,12 @@ class Bench:
 
 def rivals(series: Mapping[str, Series], show: Callable[[float], str]) -> dict[str, str]:
     return {
-        program: f"{show(item.p50)} (p99 {show(item.p99)})"
+        program: pair(item, show)
         for program, item in series.items()
         if program not in (LAMPYR, LIMIT)
     }
 
 
 def pair(item: Series, show: Callable[[float], str]) -> str:
-    return f"{show(item.p50)} (p99 {show(item.p99)})"
+    cpu = f"; {show(statistics.median(item.cpu))} of CPU" if item.cpu else ""
+    return f"{show(item.p50)} (p99 {show(item.p99)}{cpu})"

@@ -43,6 +43,8 @@ class Series:
     rounds: list[list[float]] = field(default_factory=list)
     p99s: list[float] = field(default_factory=list)
     """Of rounds whose samples were counted elsewhere (wrk)."""
+    cpu: list[float] = field(default_factory=list)
+    """Of each round, seconds that all processes of a program computed for one call."""
     failed: int = 0
 
     def add(self, samples: Sequence[float]) -> None:

@@ -89,6 +89,10 @@ class Server:
                     with contextlib.suppress(OSError):
                         os.sched_setaffinity(int(task.name), processors)
 
+    def cpu_seconds(self) -> float:
+        """What the program and all that descends from it have computed so far."""
+        return sum(map(_computed, descendants(self._process.pid)))
+
     def memory_bytes(self) -> int:
         """Proportional set size of the program and all that descends from it."""
         return sum(_pss(pid) for pid in descendants(self._process.pid))
@@ -119,6 +123,15 @@ def descendants(root: int) -> list[int]:
     for pid in found:
         found += children.get(pid, [])
     return found
+
+
+def _computed(pid: int) -> float:
+    nanoseconds = 0
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                nanoseconds += int((task / "schedstat").read_text().split()[0])
+    return nanoseconds / 1e9
 
 
 def _pss(pid: int) -> int:
