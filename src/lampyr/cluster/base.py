@@ -1,11 +1,33 @@
 """The workers that execution environments can be placed on, as those above see them."""
 
-from typing import Protocol
+import asyncio
+from typing import Any, Protocol
 
 from lampyr.model.function import FunctionVersion, Reason
-from lampyr.model.invocation import Invocation
-from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.model.invocation import Invocation, InvokeResult
+from lampyr.worker.environment import Tell
 from lampyr.worker.outcomes import Failure
+from lampyr.worker.states import State
+
+
+class Environment(Protocol):
+    """An execution environment, wherever it runs: `ExecutionEnvironment` is one in this process."""
+
+    id: str
+    version: FunctionVersion
+    state: State
+    owner: Any
+    """Whoever it belongs to while nobody invokes it: a `lampyr.worker.environment.Owner`."""
+
+    def begin(
+        self, invocation: Invocation, *, started: float, deadline: float, tell: Tell
+    ) -> None: ...
+
+    def invoke(
+        self, invocation: Invocation, *, started: float, deadline: float
+    ) -> "asyncio.Future[InvokeResult]": ...
+
+    def freeze(self) -> None: ...
 
 
 class Cluster(Protocol):
@@ -24,7 +46,7 @@ class Cluster(Protocol):
         init_seconds: float,
         within: Invocation | None = None,
         provisioned: bool = False,
-    ) -> ExecutionEnvironment | Failure:
+    ) -> Environment | Failure:
         """A ready environment on whichever worker has the room, or how its Init failed.
 
         `within` is the invocation inside which a second Init takes place, after the first failed;
@@ -33,6 +55,6 @@ class Cluster(Protocol):
         """
         ...
 
-    async def stop(self, environment: ExecutionEnvironment) -> None:
+    async def stop(self, environment: Environment) -> None:
         """End it and free what it held; a second time does nothing."""
         ...

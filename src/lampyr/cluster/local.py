@@ -1,5 +1,6 @@
 """A cluster of one: the worker lives in this process."""
 
+from lampyr.cluster.base import Environment
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation
 from lampyr.worker.environment import ExecutionEnvironment
@@ -31,5 +32,5 @@ class LocalCluster:
             provisioned=provisioned,
         )
 
-    async def stop(self, environment: ExecutionEnvironment) -> None:
-        await self._worker.stop(environment)
+    async def stop(self, environment: Environment) -> None:
+        await self._worker.stop(environment.id)

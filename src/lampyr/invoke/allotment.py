@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from lampyr.cluster.base import Environment
 from lampyr.model.concurrency import ProvisionedStatus
 from lampyr.model.function import FunctionVersion
-from lampyr.worker.environment import ExecutionEnvironment
 
 INIT_FAILURE: Final = "FUNCTION_ERROR_INIT_FAILURE"
 """AWS's reason for `FAILED` where the function's own Init fails."""
@@ -21,7 +21,7 @@ AllotmentKey = tuple[str, str]
 class Allotment:
     version: FunctionVersion
     requested: int
-    ready: list[ExecutionEnvironment] = field(default_factory=list)
+    ready: list[Environment] = field(default_factory=list)
     alive: int = 0
     """Initialised: idle or taken."""
     starting: int = 0

@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
+from lampyr.cluster.base import Environment
 from lampyr.model.function import FunctionVersion
-from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.outcomes import Failure
 
 GroupKey = tuple[str, str | None]
@@ -16,7 +16,7 @@ GroupKey = tuple[str, str | None]
 class Waiter:
     turn: int
     """Smaller for who goes before, in whichever group."""
-    got: "asyncio.Future[ExecutionEnvironment | Failure]"
+    got: "asyncio.Future[Environment | Failure]"
     patience: asyncio.TimerHandle | None = None
 
 
@@ -24,7 +24,7 @@ class Waiter:
 class Group:
     version: FunctionVersion
     tenant_id: str | None
-    ready: list[ExecutionEnvironment] = field(default_factory=list)
+    ready: list[Environment] = field(default_factory=list)
     waiting: deque[Waiter] = field(default_factory=deque)
     starting: int = 0
     alive: int = 0
@@ -44,7 +44,7 @@ class Group:
     def empty(self) -> bool:
         return not (self.alive or self.starting or self.waiting)
 
-    def hand_over(self, environment: ExecutionEnvironment) -> bool:
+    def hand_over(self, environment: Environment) -> bool:
         """Give it to whoever waits longest; false when nobody does."""
         waiter = self._first()
         if waiter is None:

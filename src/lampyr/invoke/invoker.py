@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lampyr.clock import Clock
+from lampyr.cluster.base import Environment
 from lampyr.errors import ServiceError, ServiceException, TooManyRequestsException
 from lampyr.invoke.admission import Admission, Pool
 from lampyr.invoke.allotment import Provision
@@ -18,7 +19,6 @@ from lampyr.worker import outcomes
 from lampyr.worker.environment import (
     EnvironmentStoppedError,
     EventUnreadError,
-    ExecutionEnvironment,
 )
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import SandboxError
@@ -156,7 +156,7 @@ class Invoker:
 
     async def _run(
         self,
-        environment: ExecutionEnvironment,
+        environment: Environment,
         version: FunctionVersion,
         invocation: Invocation,
         started: float | None = None,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lampyr.clock import Clock
-from lampyr.cluster.base import Cluster
+from lampyr.cluster.base import Cluster, Environment
 from lampyr.invoke.admission import ACCOUNT_REASON, RATE_REASON, throttled
 from lampyr.invoke.group import Group, GroupKey, Waiter
 from lampyr.invoke.rest import Rest
@@ -28,7 +28,6 @@ from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation
 from lampyr.tasks import Tasks
 from lampyr.worker import outcomes
-from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit
 from lampyr.worker.states import OVER
@@ -80,9 +79,7 @@ class EnvironmentPool:
         self.starts = asyncio.Semaphore(settings.starts_at_once)
         """Held by whoever starts an environment on this host."""
 
-    def take(
-        self, version: FunctionVersion, tenant_id: str | None = None
-    ) -> ExecutionEnvironment | None:
+    def take(self, version: FunctionVersion, tenant_id: str | None = None) -> Environment | None:
         """An idle environment, now the caller's; None when there is none."""
         group = self._groups.get((version.deployment_id, tenant_id))
         while group is not None and group.ready:
@@ -95,7 +92,7 @@ class EnvironmentPool:
 
     async def wait(
         self, version: FunctionVersion, tenant_id: str | None = None, *, nested: bool = False
-    ) -> ExecutionEnvironment | Failure:
+    ) -> Environment | Failure:
         """The next environment to be had, now the caller's; or how the Init of a new one failed.
 
         Who is `nested`, and so keeps another environment busy until this call ends, goes first.
@@ -112,7 +109,7 @@ class EnvironmentPool:
 
     async def again(
         self, version: FunctionVersion, invocation: Invocation, seconds: float
-    ) -> ExecutionEnvironment | Failure | None:
+    ) -> Environment | Failure | None:
         """A second Init, for the caller whose first one failed, within `seconds`.
 
         None when others have taken the room of the first.
@@ -124,7 +121,7 @@ class EnvironmentPool:
             self._rate.give_back(version.key)
             return None
         self._starting += 1
-        made: ExecutionEnvironment | Failure
+        made: Environment | Failure
         try:
             made = await self._cluster.start(
                 version, tenant_id, init_seconds=seconds, within=invocation
@@ -135,7 +132,7 @@ class EnvironmentPool:
             raise
         self._starting -= 1
         group = self._group(version, tenant_id)
-        if isinstance(made, ExecutionEnvironment) and not self._adopt(group, made):
+        if not isinstance(made, Failure) and not self._adopt(group, made):
             made = _gone(made)
         self._forget_if_empty(group)
         self._feed()
@@ -181,7 +178,7 @@ class EnvironmentPool:
 
     # From the environments --------------------------------------------------------------
 
-    def idle(self, environment: ExecutionEnvironment) -> None:
+    def idle(self, environment: Environment) -> None:
         """An environment can take work again: to whoever waits longest, else into `ready`."""
         group = self._group_of.get(environment.id)
         if group is None:
@@ -197,7 +194,7 @@ class EnvironmentPool:
         else:
             self._rests(group, environment)
 
-    def over(self, environment: ExecutionEnvironment) -> None:
+    def over(self, environment: Environment) -> None:
         """An environment ended by itself: after a timeout, a crash, an exit."""
         group = self._group_of.get(environment.id)
         if group is None:
@@ -231,7 +228,7 @@ class EnvironmentPool:
         self._evict(oldest)
         return True
 
-    async def _next(self, group: Group, *, nested: bool) -> ExecutionEnvironment | Failure:
+    async def _next(self, group: Group, *, nested: bool) -> Environment | Failure:
         loop = asyncio.get_running_loop()
         turn = next(self._turns)
         waiter = Waiter(-turn if nested else turn, loop.create_future())
@@ -272,7 +269,7 @@ class EnvironmentPool:
             self._forget_if_empty(group)
         elif waiter.got.done() and not waiter.got.cancelled() and not waiter.got.exception():
             got = waiter.got.result()
-            if isinstance(got, ExecutionEnvironment) and got.state not in OVER:
+            if not isinstance(got, Failure) and got.state not in OVER:
                 self.idle(got)
 
     def _replenish(self, group: Group, *, first: bool = False) -> None:
@@ -319,7 +316,7 @@ class EnvironmentPool:
             return False
         return first.waiting[first.starting].turn < group.waiting[0].turn
 
-    def _rests(self, group: Group, environment: ExecutionEnvironment) -> None:
+    def _rests(self, group: Group, environment: Environment) -> None:
         """Nobody wants it now."""
         group.ready.append(environment)
         now = self._clock.monotonic()
@@ -330,7 +327,7 @@ class EnvironmentPool:
 
     async def _start(self, group: Group) -> None:
         """Start one environment for a group, unless nobody waits any more by then."""
-        outcome: ExecutionEnvironment | Failure | Exception | None = None
+        outcome: Environment | Failure | Exception | None = None
         attempted = False
         try:
             async with self.starts:
@@ -348,17 +345,17 @@ class EnvironmentPool:
             self._starting -= 1
             if not attempted:
                 self._rate.give_back(group.version.key)
-        if isinstance(outcome, ExecutionEnvironment):
+        if isinstance(outcome, (Failure, Exception)):
+            group.fail_one(outcome)
+        elif outcome is not None:
             if self._adopt(group, outcome):
                 self.idle(outcome)
             else:
                 group.fail_one(_gone(outcome))
-        elif outcome is not None:
-            group.fail_one(outcome)
         self._replenish(group)
         self._forget_if_empty(group)
 
-    def _adopt(self, group: Group, environment: ExecutionEnvironment) -> bool:
+    def _adopt(self, group: Group, environment: Environment) -> bool:
         """False when it ended between its Init and now."""
         self._group_of[environment.id] = group
         group.alive += 1
@@ -380,7 +377,7 @@ class EnvironmentPool:
                 self._discard(environment)
                 return
 
-    def _discard(self, environment: ExecutionEnvironment) -> None:
+    def _discard(self, environment: Environment) -> None:
         group = self._group_of.pop(environment.id, None)
         if group is None:
             return
@@ -391,6 +388,6 @@ class EnvironmentPool:
         self._forget_if_empty(group)
 
 
-def _gone(environment: ExecutionEnvironment) -> Failure:
+def _gone(environment: Environment) -> Failure:
     """Of an environment whose processes ended right after their Init."""
     return outcomes.exited(environment.id, Exit())

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from lampyr.clock import Clock
-from lampyr.cluster.base import Cluster
+from lampyr.cluster.base import Cluster, Environment
 from lampyr.invoke.allotment import (
     INIT_FAILURE,
     NO_ROOM,
@@ -25,7 +25,6 @@ from lampyr.invoke.rest import Rest
 from lampyr.model.concurrency import shares
 from lampyr.model.function import LATEST, Function, FunctionKey, FunctionVersion, State
 from lampyr.tasks import Tasks
-from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.states import OVER
 
@@ -75,7 +74,7 @@ class ProvisionedEnvironments:
         named = allotments.get((qualifier, deployment_id))
         return named or allotments.get((version.version, deployment_id))
 
-    def take(self, allotment: Allotment) -> ExecutionEnvironment | None:
+    def take(self, allotment: Allotment) -> Environment | None:
         """An idle environment, now the caller's; None when there is none."""
         while allotment.ready:
             environment = allotment.ready.pop()
@@ -115,7 +114,7 @@ class ProvisionedEnvironments:
 
     # From the environments --------------------------------------------------------------
 
-    def idle(self, environment: ExecutionEnvironment) -> None:
+    def idle(self, environment: Environment) -> None:
         allotment = self._of.get(environment.id)
         if allotment is None:
             return
@@ -125,7 +124,7 @@ class ProvisionedEnvironments:
         allotment.ready.append(environment)
         self._rest.begin(environment, self._clock.monotonic())
 
-    def over(self, environment: ExecutionEnvironment) -> None:
+    def over(self, environment: Environment) -> None:
         """It ended by itself: after a timeout, a crash, an exit. Another takes its place."""
         allotment = self._of.get(environment.id)
         if allotment is None:
@@ -154,7 +153,7 @@ class ProvisionedEnvironments:
             self._tasks.start(self._start(allotment), "provisioned environment start")
 
     async def _start(self, allotment: Allotment) -> None:
-        made: ExecutionEnvironment | Failure | None = None
+        made: Environment | Failure | None = None
         error: Exception | None = None
         version = allotment.version
         try:
@@ -170,15 +169,15 @@ class ProvisionedEnvironments:
             error = raised
         finally:
             allotment.starting -= 1
-            if not isinstance(made, ExecutionEnvironment):
+            if made is None or isinstance(made, Failure):
                 self._host.release()
-        if isinstance(made, ExecutionEnvironment):
+        if made is not None and not isinstance(made, Failure):
             self._adopt(allotment, made)
         elif made is not None or error is not None:
             log.warning("provisioned environment did not start", exc_info=error)
             self._try_later(allotment, INIT_FAILURE if error is None else str(error))
 
-    def _adopt(self, allotment: Allotment, environment: ExecutionEnvironment) -> None:
+    def _adopt(self, allotment: Allotment, environment: Environment) -> None:
         self._of[environment.id] = allotment
         allotment.alive += 1
         environment.owner = self
@@ -202,13 +201,13 @@ class ProvisionedEnvironments:
         allotment.waits = False
         self._fill(allotment)
 
-    def _discard(self, environment: ExecutionEnvironment) -> None:
+    def _discard(self, environment: Environment) -> None:
         allotment = self._of.pop(environment.id)
         allotment.alive -= 1
         self._rest.end(environment)
         self._tasks.start(self._stop(environment), "provisioned environment stop")
 
-    async def _stop(self, environment: ExecutionEnvironment) -> None:
+    async def _stop(self, environment: Environment) -> None:
         try:
             await self._cluster.stop(environment)
         finally:

@@ -7,7 +7,7 @@ import asyncio
 from typing import Final
 
 from lampyr.clock import Clock
-from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.cluster.base import Environment
 
 REST_SECONDS: Final = 0.05
 """An environment idle this long is frozen."""
@@ -18,16 +18,16 @@ class Rest:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self.awake: dict[str, tuple[float, ExecutionEnvironment]] = {}
+        self.awake: dict[str, tuple[float, Environment]] = {}
         self.timer: asyncio.TimerHandle | None = None
 
-    def begin(self, environment: ExecutionEnvironment, now: float) -> None:
+    def begin(self, environment: Environment, now: float) -> None:
         self.awake[environment.id] = now, environment
         if self.timer is None:
             loop = asyncio.get_running_loop()
             self.timer = loop.call_later(REST_SECONDS, self.freeze_rested)
 
-    def end(self, environment: ExecutionEnvironment) -> None:
+    def end(self, environment: Environment) -> None:
         """It works again, or is no more."""
         self.awake.pop(environment.id, None)
 

@@ -40,7 +40,9 @@ class LogRecord(Protocol):
         ...
 
 
-class LogStore(Protocol):
+class LogSink(Protocol):
+    """What those need who only write."""
+
     def append(self, group: LogGroup, events: Sequence[LogEvent]) -> None:
         """Never blocks and never raises: written to disk soon after, by the store's own writer."""
         ...
@@ -49,6 +51,8 @@ class LogStore(Protocol):
         """As `append`; the events of `record` are asked for by the writer. Cheaper still."""
         ...
 
+
+class LogStore(LogSink, Protocol):
     async def read(
         self, group: LogGroup, *, since_ms: int = 0, cursor: str | None = None, most: int = 1_000
     ) -> LogPage:

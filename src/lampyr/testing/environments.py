@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from lampyr.clock import Clock
+from lampyr.cluster.base import Environment
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation
@@ -168,9 +169,9 @@ class FakeCluster:
         environment.next(runtime)
         return environment
 
-    async def stop(self, environment: ExecutionEnvironment) -> None:
+    async def stop(self, environment: Environment) -> None:
         self.stopped.append(environment.id)
-        await environment.stop()
+        await self.started[environment.id].environment.stop()
 
 
 def an_environment(

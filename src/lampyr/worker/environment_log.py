@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from lampyr.observe.base import LogEvent, LogGroup, LogStore
+from lampyr.observe.base import LogEvent, LogGroup, LogSink
 from lampyr.worker import report as lines
 from lampyr.worker import restore_report as restores
 from lampyr.worker.output import FrameDecoder, LineSplitter, Output
@@ -93,7 +93,7 @@ class Tail:
 class EnvironmentLog:
     """For one event loop. Times are milliseconds since the epoch, durations milliseconds."""
 
-    def __init__(self, store: LogStore, group: LogGroup, form: LogForm, *, tail_bytes: int) -> None:
+    def __init__(self, store: LogSink, group: LogGroup, form: LogForm, *, tail_bytes: int) -> None:
         self.form = form
         self._store = store
         self._group = group

@@ -6,7 +6,7 @@ from lampyr.arn import key_arn, runtime_version_arn
 from lampyr.clock import Clock
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion
-from lampyr.observe.base import LogGroup, LogStore
+from lampyr.observe.base import LogGroup, LogSink
 from lampyr.worker.environment_log import EnvironmentLog
 from lampyr.worker.journal import Journal
 from lampyr.worker.report import Level, LogForm, parse_level
@@ -19,7 +19,7 @@ class Parts(Protocol):
     """What of a worker's parts this needs."""
 
     @property
-    def logs(self) -> LogStore: ...
+    def logs(self) -> LogSink: ...
 
     @property
     def clock(self) -> Clock: ...

@@ -14,7 +14,7 @@ from lampyr.errors import SnapStartException, SnapStartTimeoutException
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation
-from lampyr.observe.base import LogStore
+from lampyr.observe.base import LogSink
 from lampyr.tasks import Tasks
 from lampyr.worker import host_memory, outcomes
 from lampyr.worker.code import CodeCache, CodeMissingError
@@ -73,7 +73,7 @@ class WorkerParts:
     runtimes: Runtimes
     code: CodeCache
     credentials: CredentialBook
-    logs: LogStore
+    logs: LogSink
     clock: Clock
     limits: Limits
     new_id: Callable[[], str]
@@ -96,7 +96,7 @@ class Worker:
             parts.clock,
             tasks,
             initialize=self._for_snapshot,
-            stop=self.stop,
+            stop=lambda environment: self.stop(environment.id),
             memory_left=host_memory.available_bytes,
         )
 
@@ -171,7 +171,7 @@ class Worker:
         environment = running.environment
         failure = await environment.initialized(init_seconds)
         if failure is not None:
-            await self.stop(environment)
+            await self.stop(environment.id)
             return failure
         return environment
 
@@ -187,7 +187,7 @@ class Worker:
         failure = await made.restored(RESTORE_SECONDS)
         if failure is None:
             return made
-        await self.stop(made)
+        await self.stop(made.id)
         if failure.status == "timeout":
             raise SnapStartTimeoutException(
                 "Lambda couldn't restore the snapshot within the timeout limit."
@@ -199,13 +199,13 @@ class Worker:
             )
         return failure
 
-    async def stop(self, environment: ExecutionEnvironment) -> None:
+    async def stop(self, environment_id: str) -> None:
         """End an environment and free all it held; a second time does nothing."""
-        running = self._running.pop(environment.id, None)
+        running = self._running.pop(environment_id, None)
         if running is None:
             return
         try:
-            await environment.stop()
+            await running.environment.stop()
         finally:
             running.runtime_api.close()
             if running.endpoint is not None:
@@ -215,8 +215,7 @@ class Worker:
     async def drain(self) -> None:
         """Stop every environment."""
         self.snapshots.close()
-        environments = [running.environment for running in self._running.values()]
-        ended = await asyncio.gather(*map(self.stop, environments), return_exceptions=True)
+        ended = await asyncio.gather(*map(self.stop, tuple(self._running)), return_exceptions=True)
         for error in ended:
             if isinstance(error, BaseException):
                 log.error("environment did not stop", exc_info=error)
@@ -353,7 +352,7 @@ class Worker:
                     self._parts.door(), sock=sandbox.endpoint
                 )
         except BaseException:
-            await self.stop(environment)
+            await self.stop(environment.id)
             raise
 
         def ended(future: "asyncio.Future[Exit]") -> None:

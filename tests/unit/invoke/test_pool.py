@@ -155,7 +155,7 @@ async def test_an_environment_that_ends_while_idle_is_not_given_out(bench: Bench
     environment = bench.pool.take(HELLO)
     assert environment is not None
     bench.pool.idle(environment)
-    await environment.stop()
+    await bench.cluster.started[environment.id].environment.stop()
     assert bench.pool.take(HELLO) is None
     await bench.settle()
     assert (bench.pool.alive, bench.cluster.stopped) == (0, ["e1"])
