@@ -34,6 +34,7 @@ BOUNDS: Final[Mapping[str, tuple[float, float]]] = {
     "idle_seconds": (0.1, 86_400),
     "environments_max": (1, 100_000),
     "concurrent_executions": (1, 1_000_000),
+    "workers": (0, 256),
     "scaling_rate": (1, 1_000_000),
     "memory_reserve_mb": (0, 1 << 20),
     "async_speed": (0.001, 1_000_000),
@@ -112,6 +113,11 @@ class Settings:
         1_000, "Most execution environments alive at once on this host."
     )
     concurrent_executions: int = _setting(1_000, "The account's concurrency quota.")
+    workers: int = _setting(
+        0,
+        "Processes beside the front in which functions' environments are run, for hosts with many "
+        "cores; 0 runs them in the front's own process.",
+    )
     scaling_rate: int = _setting(
         1_000, "Most execution environments that one function starts in ten seconds."
     )

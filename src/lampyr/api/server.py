@@ -72,13 +72,19 @@ class FrontDoor:
         inside: set[FrontConnection] = set()
         return lambda: FrontConnection(self, inside)
 
-    async def open(self, api: Api, listener: socket.socket) -> None:
-        """Answer with `api` whoever connects to `listener`."""
+    async def open(
+        self, api: Api, listener: socket.socket, inside: socket.socket | None = None
+    ) -> None:
+        """Answer with `api` whoever connects to `listener`.
+
+        Who connects to `inside` is a function, whose worker counts its connections.
+        """
         self._api = api
         loop = asyncio.get_running_loop()
-        unix = listener.family == socket.AF_UNIX
-        serve = loop.create_unix_server if unix else loop.create_server
-        self._servers.append(await serve(self.connection, sock=listener))
+        self._servers.append(await loop.create_server(self.connection, sock=listener))
+        if inside is not None:
+            opening = loop.create_unix_server(lambda: FrontConnection(self, set()), sock=inside)
+            self._servers.append(await opening)
 
     @property
     def api(self) -> Api:

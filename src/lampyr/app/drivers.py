@@ -1,4 +1,4 @@
-"""Which driver stands behind each protocol: the store, and what isolates functions."""
+"""Which driver isolates functions: the one that was chosen, or the best that works here."""
 
 import asyncio
 import logging
@@ -7,9 +7,6 @@ from contextlib import AsyncExitStack
 
 from lampyr.clock import Clock
 from lampyr.settings import Settings
-from lampyr.store.base import StoreError
-from lampyr.store.postgresql import SCHEMES, PostgresqlStore, open_postgresql
-from lampyr.store.sqlite import SqliteStore, open_store
 from lampyr.worker.network.automatic import AutomaticNetwork
 from lampyr.worker.network.base import Egress, Network
 from lampyr.worker.network.isolated import IsolatedNetwork
@@ -20,14 +17,6 @@ from lampyr.worker.sandbox.probe import try_driver
 from lampyr.worker.sandbox.process import ProcessDriver
 
 log = logging.getLogger(__name__)
-
-
-async def open_configured_store(settings: Settings) -> SqliteStore | PostgresqlStore:
-    if settings.database == "sqlite":
-        return await open_store(settings.data_dir)
-    if not settings.database.startswith(SCHEMES):
-        raise StoreError("the setting database must be 'sqlite' or begin with postgresql://")
-    return await open_postgresql(settings.database, settings.data_dir)
 
 
 async def open_driver(

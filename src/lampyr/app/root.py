@@ -8,7 +8,6 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -26,8 +25,13 @@ from lampyr.api.call import Services
 from lampyr.api.push import PushApi
 from lampyr.api.server import FrontDoor
 from lampyr.app import drivers
+from lampyr.app.listening import listen, raise_open_files, url_of
+from lampyr.app.stores import open_configured_store
+from lampyr.app.workers import open_workers
 from lampyr.clock import Clock, SystemClock
+from lampyr.cluster.base import Cluster
 from lampyr.cluster.local import LocalCluster
+from lampyr.cluster.remote import FrontParts
 from lampyr.control.mappings import processed
 from lampyr.control.packages import Packages
 from lampyr.control.plane import ControlPlane
@@ -68,7 +72,6 @@ STARTS_PER_CPU: Final = 4
 """Environments that start at once: more would only make each of them slower."""
 DOWNLOAD_SECRET_BYTES: Final = 32
 SWITCH_SECONDS: Final = 0.0005
-BACKLOG: Final = 1_024
 
 
 def run(settings: Settings) -> int:
@@ -78,7 +81,7 @@ def run(settings: Settings) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    _raise_open_files()
+    raise_open_files()
     try:
         uvloop.run(_serve(settings))
     except (NetworkError, OSError, SandboxError, StoreError) as error:
@@ -114,7 +117,7 @@ class _Ground:
     store: Store
     logs: FileLogStore
     code: CodeCache
-    driver: SandboxDriver
+    packages: Packages
     tasks: Tasks
     credentials: CredentialBook
     neighbours: Neighbours
@@ -125,12 +128,12 @@ class _Ground:
 async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
     """A server for the length of the block; the URL where it answers."""
     async with AsyncExitStack() as stack:
-        listener = _listen(settings.host, settings.port)
+        listener = listen(settings.host, settings.port)
         stack.callback(listener.close)
         # First of all: it holds the lock that says whose the directory is.
-        store = await drivers.open_configured_store(settings)
+        store = await open_configured_store(settings)
         stack.push_async_callback(store.close)
-        driver = await drivers.open_driver(settings, clock, listener.getsockname()[1], stack)
+        driver = await _driver(settings, clock, listener, stack)
         logs = FileLogStore(settings.data_dir / "logs", settings.log_bytes_per_group, clock)
         stack.push_async_callback(logs.close)
         packages = Packages(store, DEFAULT_LIMITS)
@@ -138,7 +141,7 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         code = CodeCache(code_dir, store.blobs, in_use=packages.in_use)
         stack.push_async_callback(code.close)
         await code.open()
-        url, credentials = _url(listener), CredentialBook(os.urandom)
+        url, credentials = url_of(listener), CredentialBook(os.urandom)
         account_of = credentials.account_of
         bells = Bells()
         opening = open_neighbours(_neighbours(settings, listener), clock, account_of, bells.ring)
@@ -155,18 +158,15 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
             store=store,
             logs=logs,
             code=code,
-            driver=driver,
+            packages=packages,
             tasks=tasks,
             credentials=credentials,
             neighbours=neighbours,
             bells=bells,
         )
         door = FrontDoor(clock)
-        catalog = RuntimeCatalog(settings.runtimes_dir, os.environ)
-        stack.callback(catalog.close)
-        worker = _worker(ground, door, catalog)
-        stack.push_async_callback(worker.drain)
-        services = await _services(ground, worker, stack)
+        cluster, inside = await _cluster(ground, driver, door, listener, stack)
+        services = await _services(ground, cluster, stack)
         if shipper is not None:
             services.invoker.on_throttle = shipper.throttled
             shipper.counts = services.metrics.take
@@ -181,7 +181,7 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         await _let_neighbours_in(ground, services, url, stack)
         tasks.start(supervise(door.sweep, "front door"), "front door")
         stack.push_async_callback(_end, door, services.queue)
-        await door.open(api, listener)
+        await door.open(api, listener, inside)
         tasks.start(store.warm_up(), "store warm-up")
         yield url
 
@@ -191,9 +191,48 @@ async def _end(door: FrontDoor, queue: AsyncQueue) -> None:
     await asyncio.gather(door.close(STOP_GRACE_SECONDS), queue.close(STOP_GRACE_SECONDS))
 
 
-def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker:
+async def _driver(
+    settings: Settings, clock: Clock, listener: socket.socket, stack: AsyncExitStack
+) -> SandboxDriver | None:
+    """None where environments run in other processes: each of those has one."""
+    if settings.workers:
+        return None
+    return await drivers.open_driver(settings, clock, listener.getsockname()[1], stack)
+
+
+async def _cluster(
+    ground: _Ground,
+    driver: SandboxDriver | None,
+    door: FrontDoor,
+    listener: socket.socket,
+    stack: AsyncExitStack,
+) -> tuple[Cluster, socket.socket | None]:
+    """Where environments run, and where calls of functions in other processes come in."""
+    settings = ground.settings
+    if driver is not None:
+        catalog = RuntimeCatalog(settings.runtimes_dir, os.environ)
+        stack.callback(catalog.close)
+        worker = _worker(ground, driver, door, catalog)
+        stack.push_async_callback(worker.drain)
+        return LocalCluster(worker), None
+    parts = FrontParts(
+        logs=ground.logs,
+        credentials=ground.credentials,
+        package=ground.store.blobs.path,
+        in_use=ground.packages.in_use,
+        clock=ground.clock,
+    )
+    opening = open_workers(settings, parts, ground.tasks, listener.getsockname()[1])
+    workers, inside = await stack.enter_async_context(opening)
+    await workers.ready()
+    return workers, inside
+
+
+def _worker(
+    ground: _Ground, driver: SandboxDriver, door: FrontDoor, catalog: RuntimeCatalog
+) -> Worker:
     parts = WorkerParts(
-        driver=ground.driver,
+        driver=driver,
         runtimes=catalog,
         code=ground.code,
         credentials=ground.credentials,
@@ -207,10 +246,9 @@ def _worker(ground: _Ground, door: FrontDoor, catalog: RuntimeCatalog) -> Worker
     return Worker(parts, ground.tasks)
 
 
-async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> Services:
+async def _services(ground: _Ground, cluster: Cluster, stack: AsyncExitStack) -> Services:
     """What operations are made of, with the tasks that it needs."""
     settings, clock, tasks = ground.settings, ground.clock, ground.tasks
-    cluster = LocalCluster(worker)
     pool_settings = PoolSettings(
         environments_max=settings.environments_max,
         starts_at_once=STARTS_PER_CPU * (os.cpu_count() or 1),
@@ -236,14 +274,14 @@ async def _services(ground: _Ground, worker: Worker, stack: AsyncExitStack) -> S
     async def reclaim() -> None:
         pool.reclaim(clock.monotonic())
         if pressed():
-            worker.snapshots.relieve()
+            cluster.relieve()
         await clock.sleep(min(RECLAIM_SECONDS_MAX, settings.idle_seconds / 4))
 
     metrics = Counters(clock.now)
 
     def retire(deployment_ids: Sequence[str]) -> None:
         pool.retire(deployment_ids)
-        worker.snapshots.retire(deployment_ids)
+        cluster.retire(deployment_ids)
 
     pollers = _pollers(ground, invoker, metrics)
     stack.push_async_callback(pollers.close)
@@ -331,7 +369,7 @@ def _neighbours(settings: Settings, listener: socket.socket) -> NeighbourSetting
         directory=settings.data_dir / "neighbours",
         endpoints=settings.endpoints,
         port=listener.getsockname()[1],
-        url=_url(listener),
+        url=url_of(listener),
         region=settings.region,
     )
 
@@ -354,22 +392,3 @@ def _queue(ground: _Ground, invoker: Invoker, metrics: Counters) -> AsyncQueue:
     queue = AsyncQueue(parts)
     queue.open()
     return queue
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket; bound first, since sandboxes are told the port."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _raise_open_files() -> None:
-    """Each environment holds several descriptors: take as many as the host allows."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -49,7 +49,7 @@ def start(config: Path | None, **flags: Any) -> None:
     settings = choices.load(flags, os.environ, file)
     for warning in warnings(settings):
         click.secho(f"WARNING: {warning}", fg="red", bold=True, err=True)
-    from lampyr.app import run  # noqa: PLC0415 - the server, which `--help` does not need
+    from lampyr.app.root import run  # noqa: PLC0415 - the server, which `--help` does not need
 
     sys.exit(run(settings))
 

@@ -1,13 +1,14 @@
 """The workers that execution environments can be placed on, as those above see them."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation, InvokeResult
-from lampyr.worker.environment import Tell
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.states import State
+from lampyr.worker.told import Tell
 
 
 class Environment(Protocol):
@@ -53,6 +54,14 @@ class Cluster(Protocol):
         one that is `provisioned` is initialised ahead of any.
         Raises `SandboxError`.
         """
+        ...
+
+    def retire(self, deployment_ids: Sequence[str]) -> None:
+        """These versions are gone: nothing is kept ready for them any more."""
+        ...
+
+    def relieve(self) -> None:
+        """Memory is short: give up what is kept ready and is least likely to be needed."""
         ...
 
     async def stop(self, environment: Environment) -> None:

@@ -1,5 +1,7 @@
 """A cluster of one: the worker lives in this process."""
 
+from collections.abc import Sequence
+
 from lampyr.cluster.base import Environment
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation
@@ -31,6 +33,12 @@ class LocalCluster:
             within=within,
             provisioned=provisioned,
         )
+
+    def retire(self, deployment_ids: Sequence[str]) -> None:
+        self._worker.snapshots.retire(deployment_ids)
+
+    def relieve(self) -> None:
+        self._worker.snapshots.relieve()
 
     async def stop(self, environment: Environment) -> None:
         await self._worker.stop(environment.id)

@@ -16,12 +16,9 @@ from lampyr.model.function import Function, FunctionKey, FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.tasks import Tasks
 from lampyr.worker import outcomes
-from lampyr.worker.environment import (
-    EnvironmentStoppedError,
-    EventUnreadError,
-)
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import SandboxError
+from lampyr.worker.told import EnvironmentStoppedError, EventUnreadError
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +77,7 @@ class Invoker:
             elif isinstance(outcome, EventUnreadError):
                 self._tasks.start(self._anew(version, invocation, tell), "invocation anew")
             else:
-                tell(cut_short())
+                tell(cut_short(outcome))
 
         now = self._clock.monotonic()
         deadline = now + version.timeout_seconds
@@ -169,7 +166,7 @@ class Invoker:
         except EventUnreadError:
             raise
         except EnvironmentStoppedError as error:
-            raise cut_short() from error
+            raise cut_short(error) from error
 
     async def _run_cold(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
         """Wait for an environment; when its Init failed, try once more within the timeout.
@@ -195,9 +192,9 @@ def _nobody(_key: FunctionKey, _invoked_arn: str) -> None:
     pass
 
 
-def cut_short() -> ServiceException:
+def cut_short(error: EnvironmentStoppedError | None = None) -> ServiceException:
     """What the caller hears whose environment was stopped around the invocation."""
-    return ServiceException("Lampyr is stopping; the invocation was cut short")
+    return ServiceException(str(error or "") or "Lampyr is stopping; the invocation was cut short")
 
 
 def _failed(version: FunctionVersion, invocation: Invocation, failure: Failure) -> InvokeResult:

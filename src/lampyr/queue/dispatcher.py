@@ -37,7 +37,7 @@ from lampyr.queue.ledger import Ledger
 from lampyr.queue.parts import QueueParts, Told
 from lampyr.queue.records import Outcome
 from lampyr.queue.rules import Condition, Patience, patience_of
-from lampyr.worker.environment import EnvironmentStoppedError
+from lampyr.worker.told import EnvironmentStoppedError
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from lampyr.clock import Clock
@@ -131,6 +131,7 @@ class FakeCluster:
         """When set, starts wait for it."""
         self.started: dict[str, EchoRuntime] = {}
         self.stopped: list[str] = []
+        self.retired: list[str] = []
         self.starts: list[Mapping[str, Any]] = []
 
     async def prepare(self, version: FunctionVersion) -> Reason | None:
@@ -168,6 +169,11 @@ class FakeCluster:
         self.started[environment.id] = runtime
         environment.next(runtime)
         return environment
+
+    def retire(self, deployment_ids: Sequence[str]) -> None:
+        self.retired += deployment_ids
+
+    def relieve(self) -> None: ...
 
     async def stop(self, environment: Environment) -> None:
         self.stopped.append(environment.id)

@@ -56,6 +56,10 @@ class CredentialBook:
         self._issued[credentials.access_key_id] = credentials
         return credentials
 
+    def adopt(self, credentials: Credentials) -> None:
+        """Credentials that another book gave out."""
+        self._issued[credentials.access_key_id] = credentials
+
     def find(self, access_key_id: str) -> Credentials | None:
         """None for a key that was never given out, or is revoked."""
         return self._issued.get(access_key_id)

@@ -24,6 +24,7 @@ from lampyr.worker.journal import Journal
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit, Sandbox
 from lampyr.worker.states import OVER, Event, IllegalTransitionError, State, step
+from lampyr.worker.told import EnvironmentStoppedError, EventUnreadError, Tell, future_of
 
 MEMORY_SAMPLE_SECONDS: Final = 0.1
 MEMORY_GROWS_SECONDS: Final = 0.005
@@ -36,23 +37,6 @@ class UnknownRequestIdError(Exception):
 
 class ResponseTooLargeError(Exception):
     """The response is over the limit; the caller has been told, the environment goes on."""
-
-
-class EnvironmentStoppedError(Exception):
-    """The environment was shut down around an invocation: no fault of the function."""
-
-
-class EventUnreadError(EnvironmentStoppedError):
-    """The environment ended before its runtime had read the event: nothing of it has run."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__()
-        self.failure = failure
-        """What the caller hears when nobody else can take the event."""
-
-
-Tell = Callable[[InvokeResult | EnvironmentStoppedError], None]
-"""Hears what came of an invocation."""
 
 
 class Peer(Protocol):
@@ -150,16 +134,7 @@ class ExecutionEnvironment:
         self, invocation: Invocation, *, started: float, deadline: float
     ) -> "asyncio.Future[InvokeResult]":
         """As `begin`, for a caller who waits; raises `EnvironmentStoppedError`."""
-        result: asyncio.Future[InvokeResult] = self._loop.create_future()
-
-        def tell(outcome: InvokeResult | EnvironmentStoppedError) -> None:
-            if result.done():
-                return  # Whoever waited was cancelled: the server is stopping.
-            if isinstance(outcome, EnvironmentStoppedError):
-                result.set_exception(outcome)
-            else:
-                result.set_result(outcome)
-
+        result, tell = future_of()
         self.begin(invocation, started=started, deadline=deadline, tell=tell)
         return result
 

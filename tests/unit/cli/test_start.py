@@ -19,7 +19,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         seen.append(settings)
         return 0
 
-    monkeypatch.setitem(sys.modules, "lampyr.app", SimpleNamespace(run=run))
+    monkeypatch.setitem(sys.modules, "lampyr.app.root", SimpleNamespace(run=run))
     return seen
 
 
@@ -36,7 +36,7 @@ def test_a_flag_beats_a_variable_and_a_variable_a_file(run: Run, started: list[S
 
 def test_the_exit_code_is_that_of_the_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = SimpleNamespace(run=lambda _settings: 7)
-    monkeypatch.setitem(sys.modules, "lampyr.app", fake)
+    monkeypatch.setitem(sys.modules, "lampyr.app.root", fake)
     assert run("start").exit_code == 7
 
 

@@ -11,7 +11,6 @@ from lampyr.model.invocation import InvokeResult
 from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import EchoRuntime, a_version, an_environment, an_invocation
 from lampyr.worker.environment import (
-    EnvironmentStoppedError,
     ExecutionEnvironment,
     ResponseTooLargeError,
     UnknownRequestIdError,
@@ -19,6 +18,7 @@ from lampyr.worker.environment import (
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit
 from lampyr.worker.states import IllegalTransitionError, State
+from lampyr.worker.told import EnvironmentStoppedError
 
 ID = an_invocation().request_id
 

@@ -12,10 +12,11 @@ import pytest
 from lampyr.model.invocation import InvokeResult
 from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import a_version, an_environment, an_invocation
-from lampyr.worker.environment import EventUnreadError, ExecutionEnvironment
+from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.runtime_api.connection import RuntimeConnection
 from lampyr.worker.sandbox.base import Exit
 from lampyr.worker.states import State
+from lampyr.worker.told import EventUnreadError
 from tests.unit.test_http1 import Wire
 
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
