@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from lampyr.model.alias import Alias
 from lampyr.model.function import FunctionKey, Reason, State, UpdateStatus
+from lampyr.model.policy import Policy, Statement
 from lampyr.model.resource import ResourceKey
 from lampyr.store.base import Store, StoreError
 from lampyr.store.memory import MemoryStore
@@ -183,6 +185,14 @@ FULL = a_function(
     published_from=a_version(),
     last_version=11,
     tags={"team": "a"},
+    aliases={"live": Alias(name="live", version="1", weights={"2": 0.25}, revision_id="r")},
+    policies={
+        "live": Policy(
+            statements=(Statement(sid="s", document='{"Sid":"s"}'), Statement(document="{}")),
+            revision_id="r",
+            id=None,
+        )
+    },
 )
 
 
