@@ -8,9 +8,10 @@ import pytest
 
 from tests.conformance.deployed import PYTHON, function, invoke, unique_name, value, zipped
 
-pytestmark = pytest.mark.lampyr_only
+pytestmark = [pytest.mark.lampyr_only, pytest.mark.timeout(400)]
 
-FORKED_SECONDS: Final = 60.0
+FORKED_SECONDS: Final = 240.0
+"""The AWS SDK is compiled first, at the lowest priority: once for all servers of this host."""
 PLAIN: Final = {"PYTHONNODEBUGRANGES": "1"}
 """Any variable that the interpreter itself reads."""
 LOOK: Final = """

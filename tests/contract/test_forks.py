@@ -28,9 +28,10 @@ from tests.contract.sandboxes import LocalBench
 FORKS: Final = int(os.environ.get("LAMPYR_TEST_FORKS", "300"))
 SOAK_SECONDS: Final = float(os.environ.get("LAMPYR_TEST_SOAK_SECONDS", "3"))
 AT_ONCE: Final = 6
-PATIENCE: Final = 60.0
+PATIENCE: Final = 150.0
+"""Here the template loads the AWS SDK from its sources, whatever else this host does."""
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), as_root]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400), as_root]
 
 IS_FORK: Final = "import os, sys\nassert 'boto3' in sys.modules, 'not a fork'\n"
 

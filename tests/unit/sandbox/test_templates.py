@@ -5,7 +5,7 @@ import asyncio
 from lampyr.tasks import Tasks
 from lampyr.testing.clock import ManualClock
 from lampyr.worker.sandbox.base import SandboxError, TemplateSpec
-from lampyr.worker.sandbox.templates import DELAY_SECONDS_MAX, Templates
+from lampyr.worker.sandbox.templates import DELAY_SECONDS_MAX, IDLE_SECONDS, Templates
 
 SPEC = TemplateSpec(name="python", argv=("/python",), variables={}, mounts={})
 READY = {"template": "python", "pid": 7, "ready": {"bytes": 50, "bare_bytes": 20}}
@@ -17,7 +17,8 @@ class Maker:
         self.clock = ManualClock()
         self.made = 0
         self.refuses = False
-        self.templates = Templates(self.clock, Tasks(), self.make)
+        self.ended: list[str] = []
+        self.templates = Templates(self.clock, Tasks(), self.make, self.ended.append)
 
     async def make(self, spec: TemplateSpec) -> None:
         if self.refuses:
@@ -88,4 +89,18 @@ async def test_with_the_spawner_all_are_lost_and_made_again_by_the_next_one() ->
     await maker.pass_time(0)
     maker.refuses = False
     await maker.pass_time(1)
+    assert maker.made == 2
+
+
+async def test_one_that_nobody_uses_is_ended_and_made_again_when_it_is_wanted() -> None:
+    maker = Maker()
+    maker.templates.ready(SPEC)
+    await maker.pass_time(0)
+    maker.templates.heard(READY)
+    for _ in range(6):
+        await maker.pass_time(IDLE_SECONDS / 4)
+    assert maker.ended == ["python"]
+    maker.templates.heard(ENDED)
+    assert not maker.templates.ready(SPEC)
+    await maker.pass_time(0)
     assert maker.made == 2

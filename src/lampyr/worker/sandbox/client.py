@@ -115,6 +115,10 @@ class Spawner:
         if self._socket is not None:
             self._tell(message, [])
 
+    def end_template(self, name: str) -> None:
+        if self._socket is not None:
+            self._tell({"end_template": name}, [])
+
     def _tell(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
         # Duplicates, as the caller may close its own before these are sent.
         self._unsent.append((json.dumps(message).encode(), [os.dup(fd) for fd in descriptors]))

@@ -64,7 +64,7 @@ class NamespacesDriver(IsolatedDriver):
         super().__init__(network, run_dir, clock, uid_base=uid_base, limits=limits)
         self._endpoint_port = endpoint_port
         self._disks = Disks(self._instance.scratch, self._tasks)
-        self.templates = Templates(clock, self._tasks, self._make_template)
+        self.templates = Templates(clock, self._tasks, self._make_template, self._end_template)
         self.parking = Parking(clock, self._tasks, self._park)
         self._stdins: dict[str, int] = {}
         """Of sandboxes that are being started and read something."""
@@ -195,6 +195,10 @@ class NamespacesDriver(IsolatedDriver):
                 "config": self._config,
             }
         )
+
+    def _end_template(self, name: str) -> None:
+        if self._spawner is not None:
+            self._spawner.end_template(name)
 
     async def _bury_spawner(self, spawner: Spawner) -> None:
         """Kill and remove what it has left."""

@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY_SECONDS: Final = 0.5
 DELAY_SECONDS_MAX: Final = 30.0
+IDLE_SECONDS: Final = 900.0
+"""One from which nothing was forked in this time ends: it holds some 60 MB."""
 
 
 class _State(StrEnum):
@@ -34,17 +36,23 @@ class _Template:
     """Deaths since a sandbox was last forked from it."""
     pid: int = 0
     preloaded_bytes: int = 0
+    used: float = 0.0
 
 
 class Templates:
-    """`make` asks for one; what comes of it is told to `heard`."""
+    """`make` asks for one; what comes of it is told to `heard`. `end` ends one, by its name."""
 
     def __init__(
-        self, clock: Clock, tasks: Tasks, make: Callable[[TemplateSpec], Awaitable[None]]
+        self,
+        clock: Clock,
+        tasks: Tasks,
+        make: Callable[[TemplateSpec], Awaitable[None]],
+        end: Callable[[str], None],
     ) -> None:
         self._clock = clock
         self._tasks = tasks
         self._make = make
+        self._end = end
         self._known: dict[str, _Template] = {}
 
     def pids(self) -> dict[str, int]:
@@ -59,9 +67,13 @@ class Templates:
         """Whether a sandbox can be forked from it now; if not, it is on its way."""
         template = self._known.get(spec.name)
         if template is None:
+            if not self._known:
+                self._tasks.start(self._reclaim(), "reclaim templates")
             template = self._known[spec.name] = _Template(spec=spec)
             self._tasks.start(self._again(template, 0.0), "template")
+            template.used = self._clock.monotonic()
             return False
+        template.used = self._clock.monotonic()
         return template.state is _State.READY
 
     def forked(self, name: str) -> int:
@@ -91,6 +103,16 @@ class Templates:
         for template in self._known.values():
             if template.state is not _State.RESTING:
                 self._died(template)
+
+    async def _reclaim(self) -> None:
+        """End those that nobody uses, as long as there are any."""
+        while self._known:
+            await self._clock.sleep(IDLE_SECONDS / 4)
+            since = self._clock.monotonic() - IDLE_SECONDS
+            for name, template in list(self._known.items()):
+                if template.used < since and template.state is _State.READY:
+                    del self._known[name]
+                    self._end(name)
 
     def _died(self, template: _Template) -> None:
         template.state = _State.RESTING

@@ -80,6 +80,8 @@ def serve(about: "dict[str, object]") -> None:
     inherited = Inherited(spawner, init.descriptor(), seccomp.build())
     inherited.server = CONTROL_FD
     cgroups = described(config.cgroups)
+    if config.as_root:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
     control.send(json.dumps(about).encode())
     while True:
         data, descriptors = wire.receive(control)

@@ -102,6 +102,8 @@ class Spawner:
         message = json.loads(data)
         if "template" in message:
             self._make_template(Template(message))
+        elif "end_template" in message:
+            self._end_template(str(message["end_template"]))
         elif "fork" in message:
             self._fork(message, descriptors)
         elif "furnish" in message:
@@ -159,6 +161,7 @@ class Spawner:
         self._emptied.append((running, signal.SIGKILL))
 
     def _make_template(self, plan: Template) -> None:
+        self._end_template(plan.name)  # One of a name is enough.
         try:
             kept = templates.make(plan, self._config)
         except OSError as error:
@@ -166,6 +169,13 @@ class Spawner:
             return
         self._templates[plan.name] = self._controls[kept.control.fileno()] = kept
         self._poll.register(kept.control, select.POLLIN)
+
+    def _end_template(self, name: str) -> None:
+        """It is not needed any more; it is reaped like one that died."""
+        kept = self._templates.get(name)
+        if kept is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(kept.pid, signal.SIGKILL)
 
     def _fork(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
         running, theirs = self._new(str(message["id"]))
@@ -227,19 +237,20 @@ class Spawner:
 
     def _template_ended(self, kept: templates.Kept, status: int) -> None:
         del self._controls[kept.control.fileno()]
-        del self._templates[kept.name]
+        if self._templates.get(kept.name) is kept:
+            del self._templates[kept.name]
         with contextlib.suppress(KeyError):
             self._poll.unregister(kept.control)
         while (heard := kept.hear()) is not None:
             self._heard(kept, *heard)
         kept.control.close()
         if kept.asked:
-            known = {*self._running, *(other.pid for other in self._templates.values())}
+            known = {*self._running, *(other.pid for other in self._controls.values())}
             templates.kill_unknown(known)
         for running, report in kept.asked:
             with report:
                 self._not_born(running, report, "fork: the template died", died=True)
-        if not any(other.asked for other in self._templates.values()):
+        if not any(other.asked for other in self._controls.values()):
             self._early.clear()
         self._send({"template": kept.name, "ended": f"wait status {status}"})
 
@@ -267,7 +278,7 @@ class Spawner:
             if running is not None:
                 self._ended(running, status)
                 continue
-            kept = next((each for each in self._templates.values() if each.pid == pid), None)
+            kept = next((each for each in self._controls.values() if each.pid == pid), None)
             if kept is not None:
                 self._template_ended(kept, status)
             else:
@@ -323,7 +334,7 @@ class Spawner:
 
     def _end(self) -> None:
         """The server is gone: nothing may stay."""
-        for kept in self._templates.values():
+        for kept in self._controls.values():
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(kept.pid, signal.SIGKILL)
                 os.waitpid(kept.pid, 0)

@@ -28,6 +28,8 @@ from .linux import (
 from .plan import Config, Template
 from .running import Running
 
+_LOADING_NICENESS = 10
+
 
 class Kept:
     """A template's process."""
@@ -96,6 +98,8 @@ def _become(plan: Template, config: Config, control: socket.socket) -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     die_with_parent(signal.SIGKILL)
+    if config.as_root:  # Who is not root could not take it back.
+        os.setpriority(os.PRIO_PROCESS, 0, _LOADING_NICENESS)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.execve(plan.argv[0], plan.argv, plan.variables)  # noqa: S606
 
