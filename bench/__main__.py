@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench import results, rivals, rows
+from bench import cold, results, rivals, rows
 from bench.base import LAMPYR, LIMIT, Bench
 from bench.results import Row
 from bench.servers import Server, free_port
@@ -75,6 +75,10 @@ def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row
             "4": lambda: rows.throughput(bench),
             "5": lambda: _node(bench),
             "6": lambda: [rows.cold(bench)],
+            "7": lambda: cold.boto3_client(bench),
+            "8": lambda: cold.snap_start(bench),
+            "9": lambda: cold.node(bench),
+            "11": lambda: cold.memory(bench),
             "18": lambda: [rows.control(bench)],
             "19": lambda: [rows.handler_time(bench)],
             "20": lambda: _many(bench, work),

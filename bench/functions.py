@@ -78,7 +78,15 @@ def stock_client_package() -> bytes:
     return package(files)
 
 
-def create(client: Any, name: str, code: bytes, *, runtime: str, wait: bool = True) -> None:
+def create(
+    client: Any,
+    name: str,
+    code: bytes,
+    *,
+    runtime: str,
+    wait: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> None:
     client.create_function(
         FunctionName=name,
         Runtime=runtime,
@@ -87,6 +95,7 @@ def create(client: Any, name: str, code: bytes, *, runtime: str, wait: bool = Tr
         Code={"ZipFile": code},
         MemorySize=MEMORY_MB,
         Timeout=30,
+        Environment={"Variables": dict(variables or {})},
     )
     if wait:
         wait_until_active(client, name)
@@ -103,6 +112,16 @@ def wait_until_active(client: Any, name: str) -> None:
             raise RuntimeError(f"{name} is {state}: {configuration.get('StateReason')}")
         time.sleep(0.01)
     raise RuntimeError(f"{name} is not active after {ACTIVE_SECONDS} s")
+
+
+def wait_until_updated(client: Any, name: str) -> None:
+    end = time.monotonic() + ACTIVE_SECONDS
+    while time.monotonic() < end:
+        configuration = client.get_function_configuration(FunctionName=name)
+        if configuration["LastUpdateStatus"] != "InProgress":
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"{name} is not updated after {ACTIVE_SECONDS} s")
 
 
 def create_many(port: int, names: list[str], code: bytes, *, runtime: str, end: float) -> int:
