@@ -65,25 +65,27 @@ def _image(source: ImageUri | None) -> Package:
 
 async def _read(plane: ControlPlane, key: Key, source: S3Object) -> bytes:
     most = plane.limits.code_bytes_unzipped
-    data = bytearray()
+    parts: list[bytes] = []
+    size = 0
     etag: str | None = None
     while True:
         try:
-            part = await _part(plane, key, source, len(data), etag)
+            part = await _part(plane, key, source, size, etag)
         except AwsError as error:
-            if error.code == _EMPTY and not data:
+            if error.code == _EMPTY and not parts:
                 return b""
             raise _refusal(error.code, error.message) from error
         except AwsCallError as error:
             raise ServiceException(f"Error occurred while GetObject. {error}") from error
-        data += part["Body"]
+        parts.append(part["Body"])
+        size += len(part["Body"])
         etag = part.get("ETag")
-        total = _total(part, len(data))
+        total = _total(part, size)
         if total > most:
             # No archive unpacks to less than it has itself.
             raise InvalidParameterValueException(f"Unzipped size must be smaller than {most} bytes")
-        if len(data) >= total or not part["Body"]:
-            return bytes(data)
+        if size >= total or not part["Body"]:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def _part(
