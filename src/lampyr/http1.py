@@ -67,6 +67,11 @@ class Request:
         """The body was over its limit and has been dropped."""
 
     @property
+    def fields(self) -> Fields:
+        """Headers as they came; nothing where the request was made of others."""
+        return self._fields
+
+    @property
     def headers(self) -> dict[str, str]:
         """Names in lower case; of a header that was repeated, the last one."""
         found = self._headers

@@ -16,6 +16,7 @@ from lampyr.api.call import Call, Services
 from lampyr.api.operations import Handler, handlers
 from lampyr.api.origins import Origins
 from lampyr.api.parser import Parse, compile_parser
+from lampyr.api.plans import Plans
 from lampyr.api.router import Match, Router, parse_query
 from lampyr.api.serializer import ErrorSerializer, Serialize, compile_serializer
 from lampyr.api.spec import Operation, ServiceModel, service_model
@@ -119,6 +120,7 @@ class LambdaApi:
         # The others are compiled when they are first called; this one should not be slower then.
         tables = self._compile(self._model.operations["Invoke"])
         self._warm = WarmPath(services, tables.serialize, self._error)
+        self._plans = Plans()
 
     async def handle(self, request: Request) -> Response:
         request_id = self._new_id()
@@ -139,6 +141,15 @@ class LambdaApi:
 
         None for everything else than Invoke, and where it says something that is refused.
         """
+        key = self._plans.key(request)
+        plan = None if key is None else self._plans.get(key)
+        if plan is None:
+            plan = self._read_plan(request)
+            if plan is not None and plan.repeats and key is not None:
+                self._plans.keep(key, plan)
+        return plan
+
+    def _read_plan(self, request: Request) -> Plan | None:
         found = self._match(request.method, request.path, request.query)
         if found is None or found[0].name != "Invoke":
             return None

@@ -175,6 +175,42 @@ def test_the_keys_of_functions_make_no_plan_that_lasts() -> None:
         assert plan.repeats == lasting
 
 
+def signed(key: str = "AKIAUSER", **fields: str) -> Request:
+    scope = f"{key}/20261129/us-east-1/lambda/aws4_request"
+    found = {
+        "Host": "127.0.0.1:4566",
+        "X-Amz-Date": "20261129T130000Z",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        **{name.replace("_", "-"): value for name, value in fields.items()},
+    }
+    raw = {name.encode(): value.encode() for name, value in found.items() if value}
+    return Request("POST", PATH, "", fields=raw)
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        pytest.param(signed(X_Amz_Date="20261129T130001Z", amz_sdk_request="a"), True, id="date"),
+        pytest.param(signed(X_Amz_Log_Type="Tail"), False, id="log type"),
+        pytest.param(signed(X_Amzn_Trace_Id="Root=1-2-3"), False, id="trace"),
+        pytest.param(signed(Origin="http://127.0.0.1:4566"), False, id="origin"),
+        pytest.param(signed(Host="localhost:4566"), False, id="host"),
+        pytest.param(signed(host="localhost"), False, id="two hosts"),
+        pytest.param(signed("123456789012"), False, id="account"),
+        pytest.param(signed("ASIAFUNCTION"), False, id="a function's key"),
+        pytest.param(signed(Authorization=""), False, id="not signed"),
+    ],
+)
+def test_callers_who_sign_have_one_plan_for_what_they_repeat(other: Request, same: bool) -> None:
+    served = _api(account_of={"ASIAFUNCTION": "000000000000"}.get)
+    first = served.plan(signed())
+    assert first is not None
+    assert served.plan(signed()) is first
+    found = served.plan(other)
+    assert found is not None
+    assert (found is first) == same
+
+
 def test_a_plain_success_is_written_as_the_serializer_writes_it() -> None:
     result = InvokeResult(executed_version="$LATEST", payload=b'{"a":1}')
     served = _api()
