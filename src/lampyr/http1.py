@@ -84,7 +84,8 @@ class Response:
     """One answer. `content-length` and `connection` are the connection's to add.
 
     `length`: what an answer to HEAD says of a body that it does not have. `stream` instead of a
-    body: its pieces are sent as they come, in chunks.
+    body: its pieces are sent as they come, in chunks, or as they are where `length` says how much
+    will come. It may raise `BrokenStreamError`.
     """
 
     __slots__ = ("body", "headers", "length", "status", "stream")
@@ -105,13 +106,18 @@ class Response:
         self.length = length
 
 
+class BrokenStreamError(Exception):
+    """The rest of a streamed answer does not come; its reader must notice."""
+
+
 def encode(response: Response, *, keep_alive: bool = True, head_only: bool = False) -> bytes:
     """The bytes of an answer; 1xx, 204 and 304 have no body and say nothing of its length."""
     status, body = response.status, response.body
     lines = [_REASONS.get(status) or f"HTTP/1.1 {status} \r\n"]
     lines += [f"{name}: {value}\r\n" for name, value in response.headers]
     if response.stream is not None:
-        lines.append("transfer-encoding: chunked\r\n")
+        framing = "transfer-encoding: chunked" if response.length is None else None
+        lines.append(f"{framing or f'content-length: {response.length}'}\r\n")
     elif status >= 200 and status not in {204, 304}:  # noqa: PLR2004 - HTTP's own numbers
         length = response.length if head_only else None
         lines.append(f"content-length: {len(body) if length is None else length}\r\n")

@@ -8,7 +8,7 @@ missing.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -22,7 +22,12 @@ IDLE_SECONDS: Final = 30.0
 IDLE_MAX: Final = 64
 """Connections that are kept for each target."""
 BODY_BYTES_MAX: Final = 128 * 1024 * 1024
+WHOLE_BYTES: Final = 256 * 1024
+"""Up to here an answer is taken whole, also where it may be streamed."""
+AHEAD_BYTES: Final = 1024 * 1024
+"""Of a streamed answer, what may wait for its reader."""
 
+_WITHOUT_BODY: Final = frozenset({204, 304})
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 
 Fields = Sequence[tuple[str, str]]
@@ -47,14 +52,25 @@ class Target:
 
 
 class Answer:
-    """One answer; `fields` as they came, names in lower case."""
+    """One answer; `fields` as they came, names in lower case.
 
-    __slots__ = ("body", "fields", "status")
+    `stream` instead of a body, where that was asked for and is long or of no known length: it
+    raises `HttpError` when it breaks off, and must be read to its end or closed.
+    """
 
-    def __init__(self, status: int, fields: list[tuple[str, str]], body: bytes) -> None:
+    __slots__ = ("body", "fields", "status", "stream")
+
+    def __init__(
+        self,
+        status: int,
+        fields: list[tuple[str, str]],
+        body: bytes,
+        stream: AsyncGenerator[bytes] | None = None,
+    ) -> None:
         self.status = status
         self.fields = fields
         self.body = body
+        self.stream = stream
 
 
 class HttpClient:
@@ -77,8 +93,11 @@ class HttpClient:
         *,
         timeout_seconds: float,
         body_bytes_max: int = BODY_BYTES_MAX,
+        streams: bool = False,
     ) -> Answer:
-        """The whole answer. Raises `HttpError`; `path` is sent as given, with its query.
+        """The whole answer, but for one that `streams`. Raises `HttpError`.
+
+        `path` is sent as given, with its query.
 
         A kept connection that turns out to be closed is replaced once, without a word: the server
         closed it before it saw the request.
@@ -90,9 +109,8 @@ class HttpClient:
                 while True:
                     connection, kept = await self._connection(target)
                     try:
-                        return await self._exchange(
-                            target, connection, data, head_only, body_bytes_max
-                        )
+                        connection.expect(head_only, body_bytes_max, streams=streams)
+                        return await self._exchange(target, connection, data, timeout_seconds)
                     except _UnansweredError:
                         if not kept:
                             raise
@@ -107,16 +125,40 @@ class HttpClient:
             connection.abort()
 
     async def _exchange(
-        self, target: Target, connection: "_Connection", data: bytes, head_only: bool, most: int
+        self, target: Target, connection: "_Connection", data: bytes, patience: float
     ) -> Answer:
         self._busy.add(connection)
         try:
-            answer = await connection.exchange(data, head_only, most)
+            answer = await connection.exchange(data)
         except BaseException:
+            self._busy.discard(connection)
             connection.abort()
             raise
+        if connection.streams:
+            answer.stream = self._rest(target, connection, patience)
+        else:
+            self._release(target, connection)
+        return answer
+
+    async def _rest(
+        self, target: Target, connection: "_Connection", patience: float
+    ) -> AsyncGenerator[bytes]:
+        try:
+            while True:
+                async with asyncio.timeout(patience):
+                    piece = await connection.piece()
+                if not piece:
+                    return
+                yield piece
+        except TimeoutError:
+            raise HttpTimeoutError(f"nothing more within {patience:g} s") from None
         finally:
-            self._busy.discard(connection)
+            self._release(target, connection)
+
+    def _release(self, target: Target, connection: "_Connection") -> None:
+        """To be used again, if it can be."""
+        self._busy.discard(connection)
+        connection.streams = False
         if connection.reusable and not self._closed:
             kept = self._idle.setdefault(target, deque(maxlen=IDLE_MAX))
             if len(kept) == IDLE_MAX:
@@ -124,7 +166,6 @@ class HttpClient:
             kept.append((self._clock.monotonic(), connection))
         else:
             connection.abort()
-        return answer
 
     async def _connection(self, target: Target) -> "tuple[_Connection, bool]":
         """A connection, and whether it was used before."""
@@ -174,24 +215,50 @@ class _Connection(asyncio.Protocol):
         self._heard = False
         self._complete = False
         self._keep = False
+        self._may_stream = False
+        self._broken: HttpError | None = None
+        self.streams = False
+        """Its answer has begun, and its body comes piece by piece."""
 
-    async def exchange(self, data: bytes, head_only: bool, most: int) -> Answer:
+    def expect(self, head_only: bool, most: int, *, streams: bool) -> None:
+        """What the next answer may be."""
+        self._head_only, self._most, self._may_stream = head_only, most, streams
+
+    async def exchange(self, data: bytes) -> Answer:
         transport = self._transport
         if transport is None or transport.is_closing():
             raise _UnansweredError("the connection was closed")
         self._parser = httptools.HttpResponseParser(self)
-        self._fields, self._parts, self._size, self._most = [], [], 0, most
-        self._head_only, self._heard = head_only, False
-        self._complete = self._keep = False
+        self._fields, self._parts, self._size = [], [], 0
+        self._heard = self._complete = self._keep = self.streams = False
+        self._broken = None
         self._waiter = asyncio.get_running_loop().create_future()
         transport.write(data)
         try:
             await self._waiter
         finally:
             self._waiter = None
-        parts = self._parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        body = b"" if self.streams else self._taken()
         return Answer(self._parser.get_status_code(), self._fields, body)
+
+    async def piece(self) -> bytes:
+        """What came of a streamed body; empty at its end."""
+        if not self._parts and not self._complete:
+            if self._broken is not None:
+                raise self._broken
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        self._size = 0
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     @property
     def reusable(self) -> bool:
@@ -210,8 +277,8 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None:  # Nobody asked: this connection is not to be trusted.
-            self.abort()
+        if self._waiter is None and not self.streams:
+            self.abort()  # Nobody asked: this connection is not to be trusted.
             return
         self._heard = True
         try:
@@ -221,7 +288,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        if self._complete or self._waiter is None:
+        if self._complete or (self._waiter is None and not self.streams):
             return
         if not self._heard:
             self._fail(_UnansweredError(f"the connection was closed: {exc or 'no answer'}"))
@@ -241,12 +308,20 @@ class _Connection(asyncio.Protocol):
             self._fields = []
         elif self._head_only:
             self.on_message_complete()
+        elif self._may_stream and status not in _WITHOUT_BODY and self._is_long():
+            self.streams = True
+            self._wake()
 
     def on_body(self, body: bytes) -> None:
         if self._complete:  # An answer to HEAD has none; this server sends one.
             return
         self._size += len(body)
-        if self._size > self._most:
+        if self.streams:
+            self._parts.append(body)
+            if self._size > AHEAD_BYTES and self._transport is not None:
+                self._transport.pause_reading()
+            self._wake()
+        elif self._size > self._most:
             self._fail(HttpError(f"the answer has more than {self._most} bytes"))
         else:
             self._parts.append(body)
@@ -257,14 +332,23 @@ class _Connection(asyncio.Protocol):
         self._complete = True
         # The parser waits for the body that HEAD never gets, so it would not read what comes next.
         self._keep = self._parser.should_keep_alive() and not self._head_only
+        self._wake()
+
+    def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _is_long(self) -> bool:
+        """Longer than what is taken whole, or of a length that is not told."""
+        told = dict(self._fields).get("content-length", "")
+        return int(told) > WHOLE_BYTES if told.isdigit() else True
 
     def _ends_with_connection(self) -> bool:
         names = {name for name, _ in self._fields}
         return bool(self._fields) and not names & {"content-length", "transfer-encoding"}
 
     def _fail(self, error: HttpError) -> None:
+        self._broken = error
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(error)
         self.abort()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from lampyr.api.warm import Plan
 from lampyr.clock import Clock
-from lampyr.http1 import HEAD_END, Connection, Request, Response, chunk, encode
+from lampyr.http1 import HEAD_END, BrokenStreamError, Connection, Request, Response, chunk, encode
 from lampyr.tasks import Tasks
 
 PIPELINED_MAX: Final = 32
@@ -298,16 +298,24 @@ class FrontConnection(Connection):
     async def _pass_on(self, response: Response, stream: AsyncIterator[bytes]) -> None:
         """Everything but the end of a streamed answer, as it comes and the peer reads it."""
         self.write(encode(response))
-        async for data in stream:
-            if self.transport is None:
-                return  # What makes the stream ends with it.
-            self.write(chunk(data))
-            await self.drained()
+        framed = response.length is None
+        try:
+            async for data in stream:
+                if self.transport is None:
+                    return  # What makes the stream ends with it.
+                self.write(chunk(data) if framed else data)
+                await self.drained()
+        except BrokenStreamError:
+            self.abort()
+        finally:
+            if (close := getattr(stream, "aclose", None)) is not None:
+                await close()
 
     def _answer(self, request: Request, response: Response) -> bool:
         """Whether the connection stays open."""
         if response.stream is not None:
-            self.write(chunk(b""))
+            if response.length is None:
+                self.write(chunk(b""))
             return self._send(b"", keep=request.keep_alive)
         head_only = request.method == "HEAD"
         return self._send(encode(response, head_only=head_only), keep=request.keep_alive)

@@ -98,6 +98,7 @@ class AwsClients:
                 fields,
                 request.body,
                 timeout_seconds=FORWARD_SECONDS,
+                streams=True,
             )
         except HttpError as error:
             raise AwsUnreachableError(f"{service}: {error}") from error

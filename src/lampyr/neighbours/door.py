@@ -6,14 +6,15 @@ of a function's role becomes the id of its account, and nobody reaches their adm
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Final, Protocol
 from xml.sax.saxutils import escape
 
 from lampyr.aws.base import AwsUnreachableError, NoEndpointError
 from lampyr.aws.wire import Forwarded
-from lampyr.http1 import Request, Response
-from lampyr.http_client import Answer
+from lampyr.http1 import BrokenStreamError, Request, Response
+from lampyr.http_client import Answer, HttpError
 from lampyr.neighbours.rules import is_administration, shares_with_other_sites
 
 _NOT_PASSED_ON: Final = frozenset(
@@ -105,8 +106,22 @@ def refusal(request: Request, service: str, status: int, code: str, message: str
 def _response(request: Request, answer: Answer, *, with_cors: bool) -> Response:
     fields, length = [], None
     for name, value in answer.fields:
-        if name == "content-length" and request.method == "HEAD" and value.isdigit():
+        if name == "content-length" and value.isdigit():
             length = int(value)
         elif name not in _NOT_PASSED_ON and (with_cors or not name.startswith(_CORS)):
             fields.append((name, value))
+    if answer.stream is not None:
+        stream = _unbroken(answer.stream)
+        return Response(answer.status, fields, length=length, stream=stream)
+    if request.method != "HEAD":
+        length = None
     return Response(answer.status, fields, answer.body, length=length)
+
+
+async def _unbroken(stream: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    async with aclosing(stream):
+        try:
+            async for piece in stream:
+                yield piece
+        except HttpError as error:
+            raise BrokenStreamError from error

@@ -71,6 +71,28 @@ def test_objects_of_any_name_and_some_size_come_back_as_they_were(here: Neighbou
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
+def test_an_answer_without_end_arrives_as_it_comes(here: Neighbourhood) -> None:
+    kinesis = here.client("kinesis")
+    kinesis.create_stream(StreamName="fan", ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName="fan", WaiterConfig={"Delay": 1})
+    described = kinesis.describe_stream_summary(StreamName="fan")["StreamDescriptionSummary"]
+    registered = kinesis.register_stream_consumer(
+        StreamARN=described["StreamARN"], ConsumerName="c"
+    )
+    kinesis.put_record(StreamName="fan", PartitionKey="p", Data=b"hello")
+    shard = kinesis.list_shards(StreamName="fan")["Shards"][0]["ShardId"]
+    stream = kinesis.subscribe_to_shard(
+        ConsumerARN=registered["Consumer"]["ConsumerARN"],
+        ShardId=shard,
+        StartingPosition={"Type": "TRIM_HORIZON"},
+    )["EventStream"]
+    for event in stream:
+        if records := event["SubscribeToShardEvent"]["Records"]:
+            assert records[0]["Data"] == b"hello"
+            break
+    stream.close()
+
+
 def test_what_runs_code_without_a_sandbox_is_not_served(here: Neighbourhood) -> None:
     for service, call in (("glue", "get_databases"), ("ecs", "list_clusters")):
         with pytest.raises(ClientError, match="no neighbour that serves") as refused:
