@@ -7,6 +7,8 @@ from typing import Final
 import pytest
 
 TESTS: Final = Path(__file__).parents[2]
+ALONE: Final = ("crash", "load")
+"""What runs by itself after the others, and replays nothing."""
 REPLAYED: Final = pytest.StashKey[frozenset[str]]()
 FILES: Final = pytest.StashKey[frozenset[Path]]()
 
@@ -29,5 +31,7 @@ def is_replayed(key: str, keys: frozenset[str]) -> bool:
 def all_with_markers() -> frozenset[Path]:
     """Test files with a marker; what they say is known when all of them were collected."""
     return frozenset(
-        path for path in TESTS.rglob("test_*.py") if "mark.recorded(" in path.read_text()
+        path
+        for path in TESTS.rglob("test_*.py")
+        if path.relative_to(TESTS).parts[0] not in ALONE and "mark.recorded(" in path.read_text()
     )
