@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench import cold, results, rivals, rows
+from bench import asynchronous, cold, results, rivals, rows
 from bench.base import LAMPYR, LIMIT, Bench
 from bench.results import Row
 from bench.servers import Server, free_port
@@ -79,6 +79,7 @@ def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row
             "8": lambda: cold.snap_start(bench),
             "9": lambda: cold.node(bench),
             "11": lambda: cold.memory(bench),
+            "12": lambda: asynchronous.rows(bench),
             "18": lambda: [rows.control(bench)],
             "19": lambda: [rows.handler_time(bench)],
             "20": lambda: _many(bench, work),

@@ -121,13 +121,15 @@ def call_for(connection: Connection, seconds: float, calls_max: int = 100_000) -
     return samples
 
 
-def wrk(target: Target, connections: int, seconds: int, series: Series) -> None:
+def wrk(
+    target: Target, connections: int, seconds: int, series: Series, invocation_type: str = ""
+) -> None:
     """Add calls a second, and the 99th percentile in seconds, of `connections` callers at once."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(LUA)]
     argv.append(f"http://{target.host}:{target.port}{target.path}")
     done = subprocess.run(
         argv,
-        env={**os.environ, "BODY": target.body.decode()},
+        env={**os.environ, "BODY": target.body.decode(), "TYPE": invocation_type},
         capture_output=True,
         text=True,
         check=True,

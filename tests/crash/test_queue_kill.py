@@ -32,7 +32,7 @@ def handler(event, context):
             time.sleep(0.05)
     print("RAN", event)
 """
-EVENTS = 300
+EVENTS = 120
 
 
 def worker(directory: Path, first: int) -> subprocess.Popen[str]:

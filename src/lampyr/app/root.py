@@ -189,6 +189,7 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
 async def _end(door: FrontDoor, queue: AsyncQueue) -> None:
     """Take nothing more; what runs may end in peace."""
     await asyncio.gather(door.close(STOP_GRACE_SECONDS), queue.close(STOP_GRACE_SECONDS))
+    queue.end()
 
 
 async def _driver(

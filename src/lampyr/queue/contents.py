@@ -3,6 +3,7 @@
 A queue of a million events of 1 MB each must not need the memory for them.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import Final
@@ -15,6 +16,8 @@ from lampyr.tasks import Tasks
 
 HELD_BYTES_MAX: Final = 64 * MIB
 READ_AT_ONCE: Final = 32
+AGAIN_SECONDS: Final = 1.0
+"""After the store could not be read."""
 _OVERHEAD_BYTES: Final = 512
 """Of a content beside its payload."""
 
@@ -50,6 +53,9 @@ class Contents:
         async def read() -> None:
             try:
                 self._fill(wanted, await self._table.contents([event.id for event in wanted]))
+            except BaseException:
+                asyncio.get_running_loop().call_later(AGAIN_SECONDS, then)
+                raise
             finally:
                 lane.loading = False
             then()

@@ -102,13 +102,15 @@ class AsyncQueue:
             content=content,
         )
         self._count += 1
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        durable: asyncio.Future[None] = loop.create_future()
 
         def done(error: BaseException | None) -> None:
             if error is None:
-                self._arrived(event)
                 if not durable.done():
                     durable.set_result(None)
+                # Answered first; and a fault in what follows is no other caller's.
+                loop.call_soon(self._arrived, event)
             else:
                 self._count -= 1
                 if not durable.done():
@@ -133,6 +135,10 @@ class AsyncQueue:
                 await self.written()
         except TimeoutError:
             log.warning("events run again at the next start", extra={"events": self._running})
+
+    def end(self) -> None:
+        """What happens from here on is not written any more: it happens again after a start."""
+        self._ledger.end()
 
     # Due --------------------------------------------------------------------------------
 

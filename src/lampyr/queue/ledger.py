@@ -41,6 +41,7 @@ class Ledger:
         """Many callers share the commit that is under way."""
         self._idle = asyncio.Event()
         self._idle.set()
+        self._ended = False
         self._linger: asyncio.TimerHandle | None = None
 
     def put(self, event: Event, done: Done) -> None:
@@ -63,6 +64,12 @@ class Ledger:
             loop = asyncio.get_running_loop()
             self._linger = loop.call_later(DELETE_SECONDS, self._wake)
 
+    def end(self) -> None:
+        """Write nothing more."""
+        self._ended = True
+        if self._linger is not None:
+            self._linger.cancel()
+
     async def written(self) -> None:
         """Wait until nothing is on its way."""
         if self._delete:
@@ -77,6 +84,8 @@ class Ledger:
             asyncio.get_running_loop().call_soon(self._write)
 
     def _write(self) -> None:
+        if self._ended:
+            return
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None

@@ -212,6 +212,7 @@ async def test_what_a_process_left_is_taken_up_by_the_next(bench: Bench) -> None
     function = await bench.function(event_invoke=configured(on_success=QUEUE))
     bench.functions.held = []
     await bench.accept(function, "running")
+    await bench.settle()
     bench.services.errors = [AwsUnreachableError("down")] * 3
     bench.functions.held = None
     await bench.accept(function, "answered")
