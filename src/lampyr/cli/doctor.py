@@ -52,6 +52,7 @@ def doctor(as_json: bool, config: Path | None) -> None:
     file = choices.config_file(config, os.environ, Path.cwd())
     settings = choices.load({}, os.environ, file)
     sandbox, network = asyncio.run(_probe())
+    neighbours = _neighbours(settings)
     verdict = judge(sandbox, settings.sandbox)
     statuses = catalog_of(str(settings.runtimes_dir)).statuses()
     if as_json:
@@ -63,6 +64,7 @@ def doctor(as_json: bool, config: Path | None) -> None:
                 "settings": {**asdict(settings), "file": file},
                 "sandbox": [_as_dict(fact) for fact in sandbox],
                 "network": [_as_dict(fact) for fact in network],
+                "neighbours": _as_dict(neighbours),
                 "runtimes": [asdict(status) for status in statuses],
             }
         )
@@ -70,10 +72,32 @@ def doctor(as_json: bool, config: Path | None) -> None:
         click.echo(f"Lampyr {lampyr.__version__}, {_settings_line(settings, file)}")
         _print_facts("Sandboxes", sandbox)
         _print_facts("Network", network)
+        _print_facts("Other services", [neighbours])
         click.secho("\nRuntimes", bold=True)
         print_table(("RUNTIME", "HERE", "VERSION", "WHERE"), rows_of(statuses))
         click.secho(f"\n{verdict.sentence}", fg="green" if verdict.isolated else "red")
     sys.exit(0 if verdict.isolated else FAILED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """Whether the embedded services can be started."""
+
+    name: str
+    ok: bool
+    detail: str
+    mend: str
+
+
+def _neighbours(settings: Settings) -> Installed:
+    found = next(settings.neighbours_dir.glob("lib/python*/site-packages/ministack-*"), None)
+    version = "" if found is None else found.name.removesuffix(".dist-info").replace("-", " ")
+    return Installed(
+        name="embedded neighbours",
+        ok=found is not None,
+        detail=version or f"not in {settings.neighbours_dir}",
+        mend="" if found else "'make install' installs them; or --endpoint names other servers",
+    )
 
 
 async def _probe() -> tuple[Sequence[Fact], Sequence[Fact]]:

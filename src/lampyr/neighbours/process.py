@@ -150,6 +150,7 @@ class NeighbourProcess:
                 await self._until_ready(process)
             except (NeighboursError, OSError) as error:
                 if not first.done():
+                    log.error("The neighbours (SQS, S3, DynamoDB …) do not start: %s", error)  # noqa: TRY400 - the reason says it all
                     self._ready = None  # The next caller tries again.
                     first.set_exception(NeighboursError(str(error)))
                     return

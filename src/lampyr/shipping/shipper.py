@@ -33,7 +33,7 @@ METRICS: Final = "monitoring"
 EVERY_SECONDS: Final = 2.0
 RESTS: Final = 4
 """After a page of lines the copy rests this many times as long as the page took."""
-LOOK_SECONDS_MAX: Final = 10.0
+LOOK_SECONDS_MAX: Final = 20.0
 """Somebody who looks waits no longer than this for what is under way."""
 CLOSE_SECONDS_MAX: Final = 2.0
 
