@@ -5,7 +5,7 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Final
 
-from lampyr.settings import BOUNDS, CHOICES, ENDPOINTS, Settings
+from lampyr.settings import BOUNDS, CHOICES, TABLES, Settings
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "docs" / "reference" / "settings.md"
 HOME_DEFAULTS: Final = {
@@ -13,6 +13,7 @@ HOME_DEFAULTS: Final = {
     "runtimes_dir": "~/.local/share/lampyr/runtimes",
     "neighbours_dir": "neighbours, in the environment of Lampyr's own Python",
     "endpoints": "none",
+    "brokers": "none",
 }
 HEAD: Final = """\
 # Settings
@@ -48,15 +49,15 @@ def reference() -> str:
 
 def _row(item: Field[Any]) -> str:
     flag, variable = f"--{item.name.replace('_', '-')}", f"LAMPYR_{item.name.upper()}"
-    if item.name == ENDPOINTS:
-        flag, variable = "--endpoint", "LAMPYR_ENDPOINT_<SERVICE>"
+    if (one := TABLES.get(item.name)) is not None:
+        flag, variable = f"--{one}", f"LAMPYR_{one.upper()}_<NAME>"
     default = HOME_DEFAULTS[item.name] if item.default is MISSING else item.default
     return f"| `{item.name}` | `{flag}` | `{variable}` | `{default}` | {_values(item)} |\n"
 
 
 def _values(item: Field[Any]) -> str:
-    if item.name == ENDPOINTS:
-        return "services with URLs"
+    if item.name in TABLES:
+        return "names with URLs"
     if item.name in CHOICES:
         return ", ".join(f"`{choice}`" for choice in sorted(CHOICES[item.name]))
     if item.name in BOUNDS:

@@ -19,9 +19,19 @@ PREFIX: Final = "LAMPYR_"
 CONFIG_VARIABLE: Final = "LAMPYR_CONFIG"
 """Names the TOML file; a setting about the settings, and so not one of them."""
 ENDPOINTS: Final = "endpoints"
-_ENDPOINT: Final = "endpoint_"
+BROKERS: Final = "brokers"
+TABLES: Final = {ENDPOINTS: "endpoint", BROKERS: "broker"}
+"""Settings that are tables, and the flag for one line of each."""
 _URL: Final = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?")
+_BROKER: Final = re.compile(
+    r"(?:amqps?|stomp(?:\+ssl)?|mongodb(?:\+ssl)?)://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}/?"
+)
 AWS: Final = "aws"
+_URLS: Final = {
+    ENDPOINTS: f"a URL such as http://127.0.0.1:9324, or '{AWS}'",
+    BROKERS: "a URL such as amqp://127.0.0.1:5672, stomp://127.0.0.1:61613 or "
+    "mongodb://127.0.0.1:27017",
+}
 CHOICES: Final[Mapping[str, frozenset[str]]] = {
     "log_level": frozenset({"debug", "info", "warning", "error"}),
     "sandbox": frozenset({"auto", "namespaces", "bubblewrap", "process"}),
@@ -144,6 +154,16 @@ class Settings:
             "`LAMPYR_ENDPOINT_SQS`; in the file a table `[endpoints]`."
         },
     )
+    brokers: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "help": "Brokers of Amazon MQ and clusters of DocumentDB that are reached directly, by "
+            "the name in their ARN: amqp://HOST:PORT (RabbitMQ), stomp://HOST:PORT (ActiveMQ) or "
+            "mongodb://HOST:PORT, with TLS amqps, stomp+ssl and mongodb+ssl. As a flag "
+            "`--broker orders=amqp://127.0.0.1:5672`, once for each; as a variable "
+            "`LAMPYR_BROKER_ORDERS`; in the file a table `[brokers]`."
+        },
+    )
     async_speed: float = _setting(
         1.0,
         "How many times faster than Lambda's the waits and greatest ages of asynchronous "
@@ -161,20 +181,20 @@ def load(
     """Settings from flags (`None` means not given), the environment and a TOML file."""
     kinds = {item.name: item.type for item in fields(Settings)}
     chosen: dict[str, Any] = {}
-    endpoints: dict[str, str] = {}
+    tables: dict[str, dict[str, str]] = {name: {} for name in TABLES}
     for source, values, spelling in (
         (str(file), _file(file), _as_is),
         ("the environment", _environment(environ), _variable),
         ("the command line", {k: v for k, v in flags.items() if v is not None}, _flag),
     ):
         for name, value in values.items():
-            if name == ENDPOINTS:
-                endpoints |= _endpoints(value, source)
+            if name in TABLES:
+                tables[name] |= _table(name, value, source)
                 continue
             if name not in kinds:
                 raise SettingsError(f"{source}: {_unknown(name, kinds, spelling)}")
             chosen[name] = _convert(name, kinds[name], value, f"{source}: {spelling(name)}")
-    return Settings(**chosen, endpoints=endpoints)
+    return Settings(**chosen, **tables)  # type: ignore[arg-type]
 
 
 def config_file(given: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
@@ -228,28 +248,35 @@ def _environment(environ: Mapping[str, str]) -> Mapping[str, str]:
         and not name.startswith(f"{PREFIX}TEST_")
         and value
     }
-    endpoints = {name: found.pop(name) for name in tuple(found) if name.startswith(_ENDPOINT)}
-    if endpoints:
-        found[ENDPOINTS] = {k.removeprefix(_ENDPOINT): v for k, v in endpoints.items()}
+    for table, one in TABLES.items():
+        start = f"{one}_"
+        lines = {name: found.pop(name) for name in tuple(found) if name.startswith(start)}
+        if lines:
+            found[table] = {name.removeprefix(start): value for name, value in lines.items()}
     return found
 
 
-def _endpoints(given: Any, source: str) -> dict[str, str]:
+def _table(table: str, given: Any, source: str) -> dict[str, str]:
     """A table, or from the command line words such as `sqs=http://127.0.0.1:9324`."""
     if isinstance(given, (list, tuple)):
         given = dict(str(word).partition("=")[::2] for word in given)
     if not isinstance(given, Mapping):
-        raise SettingsError(f"{source}: endpoints must be a table of services, not {given!r}")
+        raise SettingsError(f"{source}: {table} must be a table of names, not {given!r}")
     found = {}
-    for service, url in given.items():
-        name = str(service).lower().replace("_", "-")
-        if not (isinstance(url, str) and (url == AWS or _URL.fullmatch(url))):
+    for key, url in given.items():
+        name = str(key).lower().replace("_", "-")
+        if not (isinstance(url, str) and _fits(table, url)):
             raise SettingsError(
-                f"{source}: the endpoint of '{name}' must be a URL such as "
-                f"http://127.0.0.1:9324, or '{AWS}', not {url!r}"
+                f"{source}: the {TABLES[table]} of '{name}' must be {_URLS[table]}, not {url!r}"
             )
         found[name] = url.rstrip("/")
     return found
+
+
+def _fits(table: str, url: str) -> bool:
+    if table == BROKERS:
+        return _BROKER.fullmatch(url) is not None
+    return url == AWS or _URL.fullmatch(url) is not None
 
 
 def _convert(name: str, kind: Any, value: Any, what: str) -> Any:

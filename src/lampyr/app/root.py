@@ -49,6 +49,7 @@ from lampyr.queue.parts import QueueParts
 from lampyr.settings import Settings
 from lampyr.shipping.shipper import LOGS, METRICS, Shipper
 from lampyr.sources.bells import Bells
+from lampyr.sources.brokers import Brokers
 from lampyr.sources.caller import FunctionCaller
 from lampyr.sources.discards import SentDiscards
 from lampyr.sources.pollers import MappingPollers, PollerParts
@@ -343,6 +344,7 @@ def _pollers(ground: _Ground, invoker: Invoker, metrics: Counters) -> MappingPol
             discards=SentDiscards(aws, clock, new_id),
             bells=ground.bells,
             clock=clock,
+            brokers=Brokers(ground.settings.brokers, aws),
         )
     )
 

@@ -15,10 +15,10 @@ from lampyr.settings import Settings
 
 def _every_setting_as_flag(command: Any) -> Any:
     for item in reversed(fields(Settings)):
-        if item.name == choices.ENDPOINTS:
-            # One flag for each service.
+        if (one := choices.TABLES.get(item.name)) is not None:
+            # One flag for each line.
             text, name = item.metadata["help"].partition(" As a flag")[0], item.name
-            option = click.option("--endpoint", name, multiple=True, help=f"SERVICE=URL: {text}")
+            option = click.option(f"--{one}", name, multiple=True, help=f"NAME=URL: {text}")
             command = option(command)
             continue
         kind: Any = str if item.type is Path else item.type
@@ -45,7 +45,8 @@ def start(config: Path | None, **flags: Any) -> None:
     ~/.config/lampyr/config.toml.
     """
     file = choices.config_file(config, os.environ, Path.cwd())
-    flags[choices.ENDPOINTS] = flags[choices.ENDPOINTS] or None
+    for table in choices.TABLES:
+        flags[table] = flags[table] or None
     settings = choices.load(flags, os.environ, file)
     for warning in warnings(settings):
         click.secho(f"WARNING: {warning}", fg="red", bold=True, err=True)

@@ -62,6 +62,9 @@ class Message:
 class Queue(Protocol):
     """A source whose messages are taken, and given back or removed one by one."""
 
+    lanes_max: int | None
+    """Most batches in the function at once, where the source has its own limit; known once open."""
+
     async def open(self) -> None:
         """Raise `SourceError` when there is no such queue, or no way to it."""
         ...
@@ -72,8 +75,11 @@ class Queue(Protocol):
 
     async def remove(self, messages: Sequence[Message]) -> None: ...
 
-    async def give_back(self, messages: Sequence[Message]) -> None:
-        """They failed; where a queue has a visibility timeout, it brings them back by itself."""
+    async def give_back(self, messages: Sequence[Message], failures: int) -> None:
+        """They failed; where a queue has a visibility timeout, it brings them back by itself.
+
+        `failures`: how many batches have failed in a row, this one included.
+        """
         ...
 
     async def let_go(self, messages: Sequence[Message]) -> None:

@@ -22,3 +22,11 @@ def decoded_bytes(data: bytes | None) -> Any:
         return None if data is None else decoded(data.decode())
     except UnicodeDecodeError:
         return None
+
+
+def signed(data: bytes) -> list[int]:
+    """Bytes as Lambda's pollers write them in lists: from -128 to 127.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/with-kafka-process.html
+    """
+    return [byte - 256 if byte > 127 else byte for byte in data]  # noqa: PLR2004

@@ -22,7 +22,7 @@ from lampyr.model.checkpoint import Position, ShardProgress, Start
 from lampyr.model.mapping import EventSourceMapping, SourceKind
 from lampyr.sources.base import SourceError
 from lampyr.sources.bells import Bell
-from lampyr.sources.decoding import decoded_bytes
+from lampyr.sources.decoding import decoded_bytes, signed
 from lampyr.sources.kafka_access import brokers, security
 from lampyr.sources.stream_base import (
     Checkpoints,
@@ -273,7 +273,7 @@ class KafkaStream:
             "timestampType": _TYPES[message.timestamp_type or 0],
             **_body("key", message.key),
             **_body("value", message.value),
-            "headers": [{name: list(value)} for name, value in message.headers],
+            "headers": [{name: signed(value)} for name, value in message.headers],
         }
         view = {**shown, "key": decoded_bytes(message.key), "value": decoded_bytes(message.value)}
         return Record(

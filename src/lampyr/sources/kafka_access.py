@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/lambda/latest/dg/kafka-cluster-auth.html
 """
 
-import json
 import ssl
 import tempfile
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any, Final
 from lampyr.aws.base import Aws, AwsCallError
 from lampyr.model.mapping import EventSource, EventSourceMapping, SourceKind
 from lampyr.sources.base import SourceError
+from lampyr.sources.brokers import read_secret
 
 MECHANISMS: Final = {
     "BASIC_AUTH": "PLAIN",
@@ -51,7 +51,7 @@ async def brokers(mapping: EventSourceMapping, aws: Aws) -> list[str]:
 async def security(mapping: EventSourceMapping, brokers: list[str], aws: Aws) -> dict[str, Any]:
     """Arguments for a client of aiokafka."""
     secrets = {
-        access.type: await _secret(mapping, access.uri or "", aws)
+        access.type: await read_secret(mapping, access.uri or "", aws)
         for access in mapping.settings.access or ()
         if access.type in {*MECHANISMS, CLIENT_CERTIFICATE, ROOT_CERTIFICATE}
     }
@@ -71,18 +71,6 @@ async def security(mapping: EventSourceMapping, brokers: list[str], aws: Aws) ->
             "sasl_plain_password": secret.get("password"),
         }
     return found
-
-
-async def _secret(mapping: EventSourceMapping, arn: str, aws: Aws) -> Mapping[str, str]:
-    account_id, region = mapping.key.account_id, mapping.key.region
-    try:
-        found = await aws.call("secretsmanager", account_id, region, "GetSecretValue", SecretId=arn)
-        secret = json.loads(found["SecretString"])
-    except (AwsCallError, KeyError, ValueError) as error:
-        raise SourceError(f"the secret {arn} cannot be read: {error}") from error
-    if not isinstance(secret, dict):
-        raise SourceError(f"the secret {arn} is no JSON object")
-    return secret
 
 
 def _tls(secrets: Mapping[str, Mapping[str, str]]) -> ssl.SSLContext:

@@ -14,12 +14,15 @@ from lampyr.clock import Clock
 from lampyr.model.checkpoint import Checkpoint
 from lampyr.model.mapping import EventSourceMapping, MappingState, SourceKind
 from lampyr.model.resource import ResourceKey
-from lampyr.sources.base import Caller
+from lampyr.sources.base import Caller, Queue
 from lampyr.sources.bells import Bells
+from lampyr.sources.brokers import Brokers
 from lampyr.sources.checkpoints import StoredCheckpoints
+from lampyr.sources.documentdb import DocumentDbStream
 from lampyr.sources.dynamodb import DynamoDbStream
 from lampyr.sources.kafka import KafkaStream
 from lampyr.sources.kinesis import KinesisStream
+from lampyr.sources.mq import MqQueue
 from lampyr.sources.queue_poller import QueuePoller
 from lampyr.sources.settings import stream_rules, subscription
 from lampyr.sources.sqs import SqsQueue
@@ -46,6 +49,7 @@ class PollerParts:
     discards: Discards
     bells: Bells
     clock: Clock
+    brokers: Brokers
 
 
 @dataclass(slots=True)
@@ -96,8 +100,6 @@ class MappingPollers:
 
     async def _start(self, mapping: EventSourceMapping) -> None:
         poller = await self._poller(mapping)
-        if poller is None:
-            return
         name = f"mapping {mapping.key.id}"
         work = supervise(poller.run, name, sleep=self._parts.clock.sleep)
         self._running[mapping.key] = _Running(mapping, poller, self._tasks.start(work, name))
@@ -115,28 +117,39 @@ class MappingPollers:
         running.task.cancel()
         await asyncio.wait([running.task])
 
-    async def _poller(self, mapping: EventSourceMapping) -> QueuePoller | StreamPoller | None:
-        parts, arn = self._parts, mapping.source.arn or ""
-        key = mapping.key
+    async def _poller(self, mapping: EventSourceMapping) -> QueuePoller | StreamPoller:
+        key, parts = mapping.key, self._parts
 
         def result(text: str) -> None:
             self._results.note(key, text)
 
-        kind = mapping.source.kind
-        if kind is SourceKind.SQS:
-            queue = SqsQueue(arn, parts.aws, parts.clock)
+        if (queue := self._queue(mapping)) is not None:
             return QueuePoller(
                 subscription(mapping), queue, parts.caller, parts.clock, result=result
             )
-        if kind in (SourceKind.MQ, SourceKind.DOCUMENTDB):
-            result(f"PROBLEM: Lampyr does not read from {kind} yet")
-            return None
+        return await self._stream_poller(mapping, result)
+
+    def _queue(self, mapping: EventSourceMapping) -> Queue | None:
+        parts = self._parts
+        if mapping.source.kind is SourceKind.SQS:
+            return SqsQueue(mapping.source.arn or "", parts.aws, parts.clock)
+        if mapping.source.kind is SourceKind.MQ:
+            return MqQueue(mapping, parts.brokers, parts.clock)
+        return None
+
+    async def _stream_poller(
+        self, mapping: EventSourceMapping, result: Callable[[str], None]
+    ) -> StreamPoller:
+        parts, arn, kind = self._parts, mapping.source.arn or "", mapping.source.kind
+        key = mapping.key
         stream: Stream
         checkpoints: Checkpoints = StoredCheckpoints(self._checkpoints, key)
         if kind in (SourceKind.KAFKA, SourceKind.MSK):
             stream = checkpoints = KafkaStream(
                 mapping, aws=parts.aws, clock=parts.clock, kept=checkpoints
             )
+        elif kind is SourceKind.DOCUMENTDB:
+            stream = DocumentDbStream(mapping, brokers=parts.brokers, clock=parts.clock)
         elif kind is SourceKind.KINESIS:
             function = await self._functions.get(mapping.function)
             role = "" if function is None else function.latest.role
@@ -161,11 +174,19 @@ def _is_same_reader(old: EventSourceMapping, new: EventSourceMapping) -> bool:
 
     The source of a mapping never changes.
     """
-    before, after = old.settings, new.settings
-    return (before.parallelization_factor, before.tumbling_window_seconds, before.access) == (
-        after.parallelization_factor,
-        after.tumbling_window_seconds,
-        after.access,
+    return _reading(old) == _reading(new)
+
+
+def _reading(mapping: EventSourceMapping) -> tuple[object, ...]:
+    settings = mapping.settings
+    # Of MQ the size of a batch is also how many messages are taken ahead.
+    ahead = settings.batch_size if mapping.source.kind is SourceKind.MQ else None
+    return (
+        settings.parallelization_factor,
+        settings.tumbling_window_seconds,
+        settings.access,
+        settings.document_database,
+        ahead,
     )
 
 

@@ -54,6 +54,8 @@ class QueuePoller:
         self._tasks = Tasks()
         self._collector: asyncio.Task[None] | None = None
         self._busy_since = 0.0
+        self._failures = 0
+        """Batches that failed in a row."""
 
     async def run(self) -> None:
         """Until cancelled; what is in the function then is cut short. See `finish`."""
@@ -105,7 +107,8 @@ class QueuePoller:
         now = self._clock.monotonic()
         if len(self._tasks) <= 1:
             self._busy_since = now
-        allowed = lanes_allowed(now - self._busy_since, self.subscription.concurrency_max)
+        most = self._queue.lanes_max or self.subscription.concurrency_max
+        allowed = lanes_allowed(now - self._busy_since, most)
         if len(self._tasks) < allowed:
             self._start_lane()
 
@@ -174,21 +177,27 @@ class QueuePoller:
             count = fitting([len(m.text) for m in left], self.subscription.batch.bytes_max)
             now, left = left[:count], left[count:]
             if not await self._run_one(now) and left:
-                await self._queue.give_back(left)
+                await self._queue.give_back(left, self._failures)
                 return
 
     async def _run_one(self, batch: Sequence[Message]) -> bool:
         result = await self._invoke(batch)
         if result is None:
-            await self._queue.give_back(batch)
+            await self._give_back(batch)
             return False
         failed = self._failed(result, batch)
         if done := [message for message in batch if message.id not in failed]:
             await self._remove(done)
         if failed:
-            await self._queue.give_back([m for m in batch if m.id in failed])
+            await self._give_back([m for m in batch if m.id in failed])
+        else:
+            self._failures = 0
         self._result("PROBLEM: Function call failed" if failed else "OK")
         return not failed
+
+    async def _give_back(self, messages: Sequence[Message]) -> None:
+        self._failures += 1
+        await self._queue.give_back(messages, self._failures)
 
     def _failed(self, result: InvokeResult, batch: Sequence[Message]) -> frozenset[str]:
         ids = [message.id for message in batch]

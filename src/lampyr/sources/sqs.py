@@ -33,6 +33,7 @@ class SqsQueue:
         self._clock = clock
         self._url = ""
         self._visibility_seconds = 30.0
+        self.lanes_max: int | None = None
 
     async def open(self) -> None:
         found = await self._call(
@@ -75,7 +76,7 @@ class SqsQueue:
 
         await asyncio.gather(*(remove(some) for some in _slices(messages)))
 
-    async def give_back(self, messages: Sequence[Message]) -> None:
+    async def give_back(self, messages: Sequence[Message], failures: int) -> None:
         """The visibility timeout brings them back, and counts their receives."""
 
     async def let_go(self, messages: Sequence[Message]) -> None:

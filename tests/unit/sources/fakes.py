@@ -75,6 +75,8 @@ class FakeQueue:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     receives: int = 0
     visibility: float = 30.0
+    lanes_max: int | None = None
+    failures: list[int] = field(default_factory=list)
 
     def put(self, *names: str) -> None:
         self.waiting += names
@@ -106,7 +108,8 @@ class FakeQueue:
     async def remove(self, messages: Sequence[Message]) -> None:
         self.removed += [message.id for message in messages]
 
-    async def give_back(self, messages: Sequence[Message]) -> None:
+    async def give_back(self, messages: Sequence[Message], failures: int) -> None:
+        self.failures.append(failures)
         self.returned += [message.id for message in messages]
 
     async def let_go(self, messages: Sequence[Message]) -> None:
