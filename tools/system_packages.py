@@ -48,6 +48,12 @@ TEST = (
     Package("golang-go", "go", "the tests of Go functions are skipped"),
     Package("curl", "curl", "the example in shell is skipped"),
     Package("postgresql", "/usr/lib/postgresql", "the tests of the PostgreSQL store are skipped"),
+    Package(
+        "rabbitmq-server",
+        "/usr/lib/rabbitmq/bin/rabbitmq-server",
+        "the tests of message brokers are skipped",
+    ),
+    Package("activemq", "/usr/share/activemq", "the tests of message brokers are skipped"),
     Package("git", "git", "the tests that list the project's own files are skipped"),
 )
 SETS = {"start": START, "test": TEST}

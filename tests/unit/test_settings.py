@@ -94,6 +94,20 @@ def test_every_setting_has_a_help_text_and_a_default_that_is_allowed() -> None:
             assert least <= value <= most
 
 
+def test_brokers_are_named_with_the_protocol_they_speak(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.toml", '[brokers]\nStock_Broker = "stomp+ssl://b:61614/"\n')
+    environ = {"LAMPYR_BROKER_ORDERS": "amqp://127.0.0.1:5672"}
+    settings = load({"brokers": ("docs=mongodb://[::1]:27017",)}, environ, file)
+    assert settings.brokers == {
+        "stock-broker": "stomp+ssl://b:61614",
+        "orders": "amqp://127.0.0.1:5672",
+        "docs": "mongodb://[::1]:27017",
+    }
+    for wrong in ("orders=http://b:1", "orders=amqp://b", "orders=amqp://user:word@b:1", "orders"):
+        with pytest.raises(SettingsError, match="the broker of 'orders' must be a URL"):
+            load({"brokers": (wrong,)}, {}, None)
+
+
 def test_endpoints_of_services_come_from_all_sources_together(tmp_path: Path) -> None:
     file = write(tmp_path / "x.toml", '[endpoints]\nsqs = "http://q:1"\ns3 = "aws"\n')
     environ = {

@@ -190,6 +190,7 @@ class ActiveQueue:
         self._count += 1
         due = self._clock.monotonic() + REDELIVERY_SECONDS
         heapq.heappush(self._held, (due, self._count, message))
+        self._arrived.set()  # Whoever waits has to wait less long.
 
     def _bring_back(self) -> None:
         now = self._clock.monotonic()

@@ -210,3 +210,15 @@ async def test_a_defect_in_one_batch_does_not_stop_the_mapping(
     async with bench.running():
         await until(lambda: bench.queue.removed == ["b"])
     assert "a batch failed" in caplog.text
+
+
+async def test_failures_in_a_row_are_counted_and_a_source_may_allow_fewer_lanes() -> None:
+    bench = Bench(size=1)
+    bench.queue.lanes_max = 1
+    outcomes = iter([failure(), failure(), None, failure()])
+    bench.function.answer = lambda _event: next(outcomes)
+    bench.queue.put(*"abcd")
+    async with bench.running():
+        await until(lambda: len(bench.queue.failures) == 3)
+    assert bench.queue.failures == [1, 2, 1]
+    assert bench.function.most_running == 1
