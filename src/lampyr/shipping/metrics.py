@@ -42,12 +42,24 @@ class MetricBook:
         self._figures: dict[Metric, Figures] = {}
 
     def written(self, batch: Sequence[Written]) -> None:
-        """What the log store wrote; invocations that ended are among it."""
-        ended = [item for _, item, _ in batch if isinstance(item, End)]
-        if ended:
+        """What the log store wrote; invocations that ended are among it.
+
+        Those of one function in one minute are summed first: this thread takes its time from
+        callers.
+        """
+        runs: dict[tuple[str, str, int], _Runs] = {}
+        for _, item, _ in batch:
+            if isinstance(item, End):
+                arn, minute = item.form.function_arn, item.now_ms // (1_000 * MINUTE)
+                which = (arn, item.report.invoked_arn, minute)
+                found = runs.get(which)
+                if found is None:
+                    found = runs[which] = _Runs(item)
+                found.add(item)
+        if runs:
             with self._lock:
-                for end in ended:
-                    self._ended(end)
+                for found in runs.values():
+                    self._ended(found)
                 self._make_room()
 
     def add(
@@ -55,7 +67,7 @@ class MetricBook:
     ) -> None:
         """A count that is no invocation's, such as `Throttles`."""
         with self._lock:
-            self._add(key, (_resource(key, invoked_arn), ""), at, ((name, COUNT, value),))
+            self._add(key, (_resource(key, invoked_arn), ""), at, ((name, COUNT, {value: 1}),))
             self._make_room()
 
     def counted(self, statistics: Mapping[Fresh, Statistic]) -> None:
@@ -78,18 +90,18 @@ class MetricBook:
             self._figures = figures
             self._make_room()
 
-    def _ended(self, end: End) -> None:
-        form, report = end.form, end.report
+    def _ended(self, runs: "_Runs") -> None:
+        form = runs.first.form
         parts = form.function_arn.split(":")
         key = FunctionKey(parts[4], parts[3], form.function_name)
-        resource = _resource(key, report.invoked_arn)
-        error = 0.0 if report.status is Status.SUCCESS else 1.0
+        resource = _resource(key, runs.first.report.invoked_arn)
+        errors = {0.0: runs.count - runs.errors, 1.0: runs.errors}
         figures = (
-            ("Invocations", COUNT, 1.0),
-            ("Errors", COUNT, error),
-            ("Duration", MILLISECONDS, round(report.duration_ms, 2)),
+            ("Invocations", COUNT, {1.0: runs.count}),
+            ("Errors", COUNT, {value: times for value, times in errors.items() if times}),
+            ("Duration", MILLISECONDS, runs.durations),
         )
-        self._add(key, (resource, form.version), end.now_ms / 1_000, figures)
+        self._add(key, (resource, form.version), runs.first.now_ms / 1_000, figures)
 
     def _count(self, fresh: Fresh, statistic: Statistic) -> None:
         key, qualifier, name, minute = fresh
@@ -105,20 +117,39 @@ class MetricBook:
         key: FunctionKey,
         ran: tuple[str, str],
         at: float,
-        figures: Sequence[tuple[str, str, float]],
+        figures: Sequence[tuple[str, str, Mapping[float, int]]],
     ) -> None:
         minute = int(at) // MINUTE * MINUTE
         for dims in dimensions(key.name, *ran):
-            for name, unit, value in figures:
+            for name, unit, values in figures:
                 metric = Metric(key.account_id, key.region, minute, name, unit, dims)
                 found = self._figures.get(metric)
                 if found is None:
                     found = self._figures[metric] = Figures()
-                found.add(value)
+                for value, times in values.items():
+                    found.add(value, times)
 
     def _make_room(self) -> None:
         while len(self._figures) > FIGURES_MAX:
             del self._figures[next(iter(self._figures))]
+
+
+class _Runs:
+    """Invocations of one version, invoked by one ARN, that ended in one minute."""
+
+    def __init__(self, first: End) -> None:
+        self.first = first
+        self.count = 0
+        self.errors = 0
+        self.durations: dict[float, int] = {}
+        """How often each came."""
+
+    def add(self, end: End) -> None:
+        report = end.report
+        duration = round(report.duration_ms, 2)
+        self.count += 1
+        self.errors += report.status is not Status.SUCCESS
+        self.durations[duration] = self.durations.get(duration, 0) + 1
 
 
 def _resource(key: FunctionKey, invoked_arn: str) -> str:
