@@ -265,11 +265,12 @@ async def _services(ground: _Ground, cluster: Cluster, stack: AsyncExitStack) ->
 
     pool = EnvironmentPool(cluster, tasks, clock, pool_settings, pressed=pressed)
 
+    metrics = Counters(clock.now)
     invoker = Invoker(
         pool,
         clock,
         Admission(ground.limits.concurrent_executions),
-        ProvisionedEnvironments(cluster, pool, tasks, clock),
+        ProvisionedEnvironments(cluster, pool, tasks, clock, metrics),
         tasks,
     )
 
@@ -278,8 +279,6 @@ async def _services(ground: _Ground, cluster: Cluster, stack: AsyncExitStack) ->
         if pressed():
             cluster.relieve()
         await clock.sleep(min(RECLAIM_SECONDS_MAX, settings.idle_seconds / 4))
-
-    metrics = Counters(clock.now)
 
     def retire(deployment_ids: Sequence[str]) -> None:
         pool.retire(deployment_ids)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from lampyr.clock import Clock
 from lampyr.cluster.link import Answer, Link, Serve
 from lampyr.cluster.messages import (
+    of_end,
     of_failure,
     of_reason,
     of_result,
@@ -23,6 +24,7 @@ from lampyr.observe.base import LogEvent, LogGroup, LogRecord
 from lampyr.worker import outcomes
 from lampyr.worker.credentials import CredentialBook, Credentials
 from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.worker.environment_log import End
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.states import State
 from lampyr.worker.told import EnvironmentStoppedError, EventUnreadError, Tell
@@ -43,20 +45,24 @@ class SentLogs:
     def __init__(self, link: Link) -> None:
         self._link = link
         link.before = self.flush
-        self._lines: dict[LogGroup, list[LogEvent]] = {}
+        self._lines: dict[LogGroup, list[Any]] = {}
+        """Lines, and ends of invocations, in their order."""
         self._count = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def append(self, group: LogGroup, events: Collection[LogEvent]) -> None:
-        self._lines.setdefault(group, []).extend(events)
-        self._count += len(events)
+        self._add(group, events)
+
+    def append_record(self, group: LogGroup, record: LogRecord) -> None:
+        self._add(group, [of_end(record)] if isinstance(record, End) else record.events())
+
+    def _add(self, group: LogGroup, items: Collection[Any]) -> None:
+        self._lines.setdefault(group, []).extend(items)
+        self._count += len(items)
         if self._count >= LOG_EVENTS_MAX:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(LOG_SECONDS, self.flush)
-
-    def append_record(self, group: LogGroup, record: LogRecord) -> None:
-        self.append(group, record.events())
 
     def flush(self) -> None:
         """Send what waits: before anything else, so that a caller finds the log of his call."""

@@ -7,7 +7,9 @@ from lampyr.cluster.frames import Members
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.store.documents import from_document, to_document
+from lampyr.worker.environment_log import End, Start
 from lampyr.worker.outcomes import Failure
+from lampyr.worker.report import LogForm, Report
 
 
 def of_version(version: FunctionVersion) -> Any:
@@ -42,6 +44,24 @@ def of_invocation(invocation: Invocation) -> dict[str, Any]:
 
 def to_invocation(members: dict[str, Any], payload: bytes) -> Invocation:
     return Invocation(payload=payload, **members)
+
+
+def of_end(end: End) -> Members:
+    """The end of an invocation, as a record: the front's writer makes its lines, and counts it."""
+    return {
+        "form": to_document(end.form),
+        "report": to_document(end.report),
+        "now_ms": end.now_ms,
+        "start_ms": None if end.start is None else end.start.now_ms,
+    }
+
+
+def to_end(members: Members) -> End:
+    form: LogForm = from_document(LogForm, members["form"])
+    report: Report = from_document(Report, members["report"])
+    began = members["start_ms"]
+    start = None if began is None else Start(form, began, report.request_id, report.trace)
+    return End(form, members["now_ms"], report, start)
 
 
 def of_failure(failure: Failure) -> dict[str, Any]:

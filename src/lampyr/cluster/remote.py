@@ -14,6 +14,7 @@ from lampyr.cluster.link import Answer, Link, LinkLostError, Serve
 from lampyr.cluster.messages import (
     of_invocation,
     of_version,
+    to_end,
     to_failure,
     to_reason,
     to_result,
@@ -218,8 +219,15 @@ class RemoteWorker:
         self._parts.credentials.revoke(key)
 
     def _log(self, members: dict[str, Any], body: bytes) -> None:
-        group = LogGroup(*members["group"])
-        self._parts.logs.append(group, [LogEvent(*event) for event in json.loads(body)])
+        group, logs = LogGroup(*members["group"]), self._parts.logs
+        for is_end, items in itertools.groupby(
+            json.loads(body), lambda item: isinstance(item, dict)
+        ):
+            if is_end:
+                for item in items:
+                    logs.append_record(group, to_end(item))
+            else:
+                logs.append(group, [LogEvent(*event) for event in items])
 
     async def _package(self, members: dict[str, Any], _body: bytes) -> Answer:
         path = await self._parts.package(members["sha256"])

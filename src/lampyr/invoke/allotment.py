@@ -19,6 +19,7 @@ AllotmentKey = tuple[str, str]
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Allotment:
+    qualifier: str
     version: FunctionVersion
     requested: int
     ready: list[Environment] = field(default_factory=list)

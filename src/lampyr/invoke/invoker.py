@@ -67,7 +67,7 @@ class Invoker:
                 return False
             counted.in_flight += 1
             if allotment is not None:
-                allotment.spillovers += 1
+                self._provisioned.spill(allotment)
 
         def ended(outcome: InvokeResult | EnvironmentStoppedError) -> None:
             if counted is not None:
@@ -111,7 +111,7 @@ class Invoker:
         counted.check()
         counted.in_flight += 1
         if allotment is not None:
-            allotment.spillovers += 1
+            self._provisioned.spill(allotment)
         try:
             environment = self._pool.take(version, invocation.tenant_id)
             if environment is None:

@@ -24,6 +24,7 @@ from lampyr.invoke.allotment import (
 from lampyr.invoke.rest import Rest
 from lampyr.model.concurrency import shares
 from lampyr.model.function import LATEST, Function, FunctionKey, FunctionVersion, State
+from lampyr.observe.metrics import Metrics
 from lampyr.tasks import Tasks
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.states import OVER
@@ -53,7 +54,10 @@ class Host(Protocol):
 
 
 class ProvisionedEnvironments:
-    def __init__(self, cluster: Cluster, host: Host, tasks: Tasks, clock: Clock) -> None:
+    def __init__(
+        self, cluster: Cluster, host: Host, tasks: Tasks, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._metrics = metrics
         self._cluster = cluster
         self._host = host
         self._tasks = tasks
@@ -81,8 +85,18 @@ class ProvisionedEnvironments:
             self._rest.end(environment)
             if environment.state not in OVER:
                 allotment.invocations += 1
+                self._record(allotment, "ProvisionedConcurrencyInvocations", 1)
+                busy = allotment.alive - len(allotment.ready)
+                self._record(allotment, "ProvisionedConcurrentExecutions", busy)
+                share = busy / max(allotment.requested, 1)
+                self._record(allotment, "ProvisionedConcurrencyUtilization", share)
                 return environment
         return None
+
+    def spill(self, allotment: Allotment) -> None:
+        """An invocation found none of them idle, and runs on demand."""
+        allotment.spillovers += 1
+        self._record(allotment, "ProvisionedConcurrencySpilloverInvocations", 1)
 
     def configure(self, function: Function) -> None:
         """Keep what the function's configs ask for from here on."""
@@ -93,7 +107,9 @@ class ProvisionedEnvironments:
         for key, (version, requested) in wanted.items():
             allotment = have.get(key)
             if allotment is None:
-                allotment = have[key] = Allotment(version=version, requested=requested)
+                allotment = have[key] = Allotment(
+                    qualifier=key[0], version=version, requested=requested
+                )
             elif allotment.requested != requested:
                 allotment.succeeded()
             self._shrink(allotment, requested)
@@ -135,6 +151,9 @@ class ProvisionedEnvironments:
         self._fill(allotment)
 
     # Inside -----------------------------------------------------------------------------
+
+    def _record(self, allotment: Allotment, name: str, value: float) -> None:
+        self._metrics.record(allotment.version.key, name, value, qualifier=allotment.qualifier)
 
     def _shrink(self, allotment: Allotment, requested: int) -> None:
         """Stop the idle ones that are too many; the busy ones are after their work."""

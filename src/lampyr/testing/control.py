@@ -17,6 +17,7 @@ from lampyr.invoke.pool import EnvironmentPool, PoolSettings
 from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import Function, FunctionKey, FunctionVersion, Reason
+from lampyr.observe.metrics import Counters
 from lampyr.store.base import Store
 from lampyr.store.events import MemoryEvents
 from lampyr.store.index import Index, forget
@@ -96,6 +97,7 @@ class Control:
     retired: list[str]
     admission: Admission
     provisioned: ProvisionedEnvironments
+    metrics: Counters
     environments: environments.FakeCluster
     """Where provisioned environments are started."""
 
@@ -115,7 +117,8 @@ async def running_control(store: Store | None = None, **options: Any) -> AsyncGe
     tasks, started = Tasks(), environments.FakeCluster(clock)
     admission = Admission(options.get("limits", DEFAULT_LIMITS).concurrent_executions)
     pool = EnvironmentPool(started, tasks, clock, POOL)
-    provisioned = ProvisionedEnvironments(started, pool, tasks, clock)
+    metrics = Counters(clock.now)
+    provisioned = ProvisionedEnvironments(started, pool, tasks, clock, metrics)
     retired: list[str] = []
     options = {"architecture": "x86_64", "aws": ScriptedAws(), **options}
     plane = ControlPlane(
@@ -138,6 +141,7 @@ async def running_control(store: Store | None = None, **options: Any) -> AsyncGe
             retired=retired,
             admission=admission,
             provisioned=provisioned,
+            metrics=metrics,
             environments=started,
         )
         task.cancel()

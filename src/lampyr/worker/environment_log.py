@@ -26,16 +26,16 @@ LATE_MS_MAX: Final = 3_600_000
 class Start:
     """A START line to be: `LogRecord`."""
 
-    __slots__ = ("_form", "_request_id", "_trace", "now_ms")
+    __slots__ = ("form", "now_ms", "request_id", "trace")
 
     def __init__(self, form: LogForm, now_ms: int, request_id: str, trace: Trace | None) -> None:
-        self._form = form
+        self.form = form
         self.now_ms = now_ms
-        self._request_id = request_id
-        self._trace = trace
+        self.request_id = request_id
+        self.trace = trace
 
     def events(self) -> Sequence[LogEvent]:
-        return lines.start_events(self._form, self.now_ms, self._request_id, self._trace)
+        return lines.start_events(self.form, self.now_ms, self.request_id, self.trace)
 
     def lines(self) -> None:
         """Seldom written alone."""
@@ -44,21 +44,21 @@ class Start:
 class End:
     """END and REPORT to be, and before them START where nothing stands between: `LogRecord`."""
 
-    __slots__ = ("_start", "form", "now_ms", "report")
+    __slots__ = ("form", "now_ms", "report", "start")
 
     def __init__(self, form: LogForm, now_ms: int, report: Report, start: Start | None) -> None:
         self.form = form
         self.now_ms = now_ms
         self.report = report
-        self._start = start
+        self.start = start
 
     def events(self) -> Sequence[LogEvent]:
         ended = lines.report_events(self.form, self.now_ms, self.report)
-        return ended if self._start is None else (*self._start.events(), *ended)
+        return ended if self.start is None else (*self.start.events(), *ended)
 
     def lines(self) -> bytes | None:
         """As one text, where each event is one line: nearly always."""
-        form, start, report = self.form, self._start, self.report
+        form, start, report = self.form, self.start, self.report
         if form.json or start is None or report.trace is not None:
             return None
         stamp = f"{self.now_ms}\t{form.stream}\t"

@@ -6,15 +6,21 @@ from typing import Final
 _MEMINFO: Final = Path("/proc/meminfo")
 _CGROUP: Final = Path("/sys/fs/cgroup")
 _KIB: Final = 1024
+_NAMES: Final = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+"""Of the container's group: of cgroup v2, and of v1, where no limit is a very large one."""
 
 
 def available_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
     """What can be used before something must be taken away; caches do not count as used."""
     left = [int(line.split()[1]) * _KIB for line in _lines(meminfo) if "MemAvailable:" in line]
-    limit, used = _number(cgroup / "memory.max"), _number(cgroup / "memory.current")
-    if limit is not None and used is not None:
-        cached = [line.split()[1] for line in _lines(cgroup / "memory.stat") if _is_cache(line)]
-        left.append(limit - used + sum(map(int, cached)))
+    for limit_of, used_of, stat in _NAMES:
+        limit, used = _number(cgroup / limit_of), _number(cgroup / used_of)
+        if limit is not None and used is not None:
+            cached = [line.split()[1] for line in _lines(cgroup / stat) if _is_cache(line)]
+            left.append(limit - used + sum(map(int, cached)))
     return min(left, default=1 << 62)
 
 

@@ -22,7 +22,9 @@ from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import FakeCluster, a_version, an_invocation
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
+from lampyr.worker.environment_log import End, Start
 from lampyr.worker.outcomes import Failure
+from lampyr.worker.report import LogForm, Report, Status, Trace
 from lampyr.worker.sandbox.base import Exit, SandboxError
 from lampyr.worker.states import OVER
 from lampyr.worker.told import EnvironmentStoppedError, EventUnreadError
@@ -81,7 +83,7 @@ class Lines:
         self.events.append((group, list(events)))
 
     def append_record(self, group: LogGroup, record: Any) -> None:
-        raise AssertionError
+        self.events.append((group, record.events()))
 
 
 class FakeWorker(FakeCluster):
@@ -256,6 +258,15 @@ async def test_lines_of_the_log_come_before_what_is_told_after_them(pair: Pair) 
     issued = book.issue("000000000000", "role", "hello")
     await settle()
     assert pair.lines.events == [(GROUP, [LogEvent(1, "stream", "one")])]
+    end = an_end()
+    logs.append_record(GROUP, end)
+    logs.append(GROUP, [LogEvent(9, "stream", "two")])
+    logs.flush()
+    await settle()
+    assert [list(events) for _, events in pair.lines.events[1:]] == [
+        list(end.events()),
+        [LogEvent(9, "stream", "two")],
+    ]
     assert pair.book.account_of(issued.access_key_id) == "000000000000"
     book.revoke(issued.access_key_id)
     await settle()
@@ -265,6 +276,15 @@ async def test_lines_of_the_log_come_before_what_is_told_after_them(pair: Pair) 
     assert pair.book.account_of(again.access_key_id)
     pair.cut()
     assert len(pair.book) == 0, "they end with the worker"
+
+
+def an_end() -> End:
+    """With every member that may be missing."""
+    form = LogForm(stream="s", function_name="hello", function_arn="a", version="1", memory_mb=128)
+    trace = Trace(trace_id="1", segment_id="2", header="Root=1;Parent=2;Sampled=1")
+    report = Report(request_id="r", duration_ms=1.5, max_memory_mb=3, init_ms=2.0, trace=trace)
+    report.status = Status.TIMEOUT
+    return End(form, 7, report, Start(form, 5, "r", trace))
 
 
 class Host:

@@ -272,3 +272,25 @@ async def test_what_is_provisioned_is_started_again_after_a_restart() -> None:
     async with running_control(store) as again:
         await settle()
         assert await counts(again) == (2, 2, 2, "READY")
+
+
+async def test_what_ran_ahead_and_what_spilled_over_are_counted_apart(control: Control) -> None:
+    await published(control)
+    await provisioned.put(control.plane, refer(qualifier="1"), 1)
+    await settle()
+    version = (await look(control)).published["1"]
+    allotment = control.provisioned.find(version, f"{refer().unqualified_arn}:1")
+    assert allotment is not None
+    assert control.provisioned.take(allotment) is not None
+    assert control.provisioned.take(allotment) is None
+    control.provisioned.spill(allotment)
+    assert await counts(control) == (1, 1, 0, "READY")
+    found = (await provisioned.get(control.plane, refer(qualifier="1"))).provision
+    assert (found.invocations, found.spillovers, found.utilization) == (1, 1, 1.0)
+    counted = control.metrics.of(ACCOUNT, REGION)["hello"]
+    assert {name: statistic.total for name, statistic in counted.items()} == {
+        "ProvisionedConcurrencyInvocations": 1,
+        "ProvisionedConcurrentExecutions": 1,
+        "ProvisionedConcurrencyUtilization": 1,
+        "ProvisionedConcurrencySpilloverInvocations": 1,
+    }

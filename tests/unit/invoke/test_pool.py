@@ -12,6 +12,7 @@ from lampyr.invoke.invoker import Invoker
 from lampyr.invoke.pool import EnvironmentPool, PoolSettings
 from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.model.invocation import InvokeResult
+from lampyr.observe.metrics import Counters
 from lampyr.tasks import Tasks
 from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import FakeCluster, a_version, an_invocation
@@ -40,7 +41,9 @@ class Bench:
             self.cluster, self.tasks, self.clock, PoolSettings(**chosen), pressed=pressed
         )
         self.admission = Admission(50)
-        self.provisioned = ProvisionedEnvironments(self.cluster, self.pool, self.tasks, self.clock)
+        self.provisioned = ProvisionedEnvironments(
+            self.cluster, self.pool, self.tasks, self.clock, Counters(self.clock.now)
+        )
         self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned, self.tasks)
 
     async def invoke(self, version: Any = HELLO, **more: Any) -> InvokeResult:

@@ -16,6 +16,7 @@ from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.model.concurrency import ProvisionedConfig
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import InvokeResult
+from lampyr.observe.metrics import Counters
 from lampyr.tasks import Tasks
 from lampyr.testing.builders import ACCOUNT, REGION, a_function, a_key
 from lampyr.testing.clock import ManualClock
@@ -105,7 +106,9 @@ class PoolMachine(RuleBasedStateMachine):
             self.cluster, self.tasks, self.clock, chosen, pressed=lambda: self.short_of_memory
         )
         self.admission = Admission(CONCURRENCY)
-        self.provisioned = ProvisionedEnvironments(self.cluster, self.pool, self.tasks, self.clock)
+        self.provisioned = ProvisionedEnvironments(
+            self.cluster, self.pool, self.tasks, self.clock, Counters(self.clock.now)
+        )
         self.invoker = Invoker(self.pool, self.clock, self.admission, self.provisioned, self.tasks)
 
     def version(self, number: int) -> FunctionVersion:

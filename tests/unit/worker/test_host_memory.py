@@ -20,3 +20,8 @@ def test_the_smaller_of_the_hosts_and_the_containers_counts(tmp_path: Path) -> N
     assert available_bytes(meminfo, cgroup) == MIB
     (cgroup / "memory.max").write_text("max\n")
     assert available_bytes(meminfo, cgroup) == 2 * MIB
+    (cgroup / "memory").mkdir()
+    (cgroup / "memory/memory.usage_in_bytes").write_text(f"{MIB // 2}\n")
+    for limit, left in ((1 << 62, 2 * MIB), (MIB, MIB // 2)):
+        (cgroup / "memory/memory.limit_in_bytes").write_text(f"{limit}\n")
+        assert available_bytes(meminfo, cgroup) == left
