@@ -1,9 +1,12 @@
 """Resource-based policies: principals, conditions, sizes and whole documents."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lampyr.arn import FunctionReference
 from lampyr.control import aliases, functions, permissions, policies, policy_documents
@@ -189,6 +192,31 @@ def test_a_whole_policy_is_shown_as_it_was_given(document: str) -> None:
 def test_what_is_no_policy(document: str, why: str) -> None:
     with pytest.raises(InvalidParameterValueException, match=why):
         parsed(document)
+
+
+members = st.sampled_from(
+    [
+        *("Version", "Id", "Statement", "Sid", "Effect", "Principal", "Action", "Resource", ""),
+        *("Condition", "NotAction", "NotPrincipal", "AWS", "Service", "StringEquals"),
+    ]
+)
+words = st.sampled_from(["2012-10-17", "Allow", "Deny", "*", "lambda:*", ARN, f"{ARN}:*", USER])
+anything = st.recursive(
+    words | st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(members, inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(anything, st.dictionaries(members, anything, max_size=3))
+def test_whatever_a_document_says_it_is_kept_as_it_is_or_refused(
+    whole: Any, changed: dict[str, Any]
+) -> None:
+    for given_ in (whole, {"Version": "2012-10-17", "Statement": {**a_document(), **changed}}):
+        with suppress(InvalidParameterValueException):
+            kept = policies.shown(parsed(json.dumps(given_)))
+            assert policies.shown(parsed(kept)) == kept
+            assert json.loads(kept)["Version"] == given_.get("Version", "2008-10-17")
 
 
 def test_a_policy_of_an_alias_is_about_the_alias() -> None:
