@@ -42,6 +42,7 @@ class Forge(LocalBench):
     def __init__(self, runtimes: Path) -> None:
         super().__init__("namespaces")
         self.runtimes = runtimes
+        self.killed: set[int] = set()
         self.template: TemplateSpec
 
     async def open(self) -> None:
@@ -57,8 +58,14 @@ class Forge(LocalBench):
         driver = self.driver
         assert isinstance(driver, NamespacesDriver)
         driver.expect(self.template)
-        await eventually(driver.templates.pids)
+        await eventually(lambda: set(driver.templates.pids().values()) - self.killed)
         return driver.templates.pids()[self.template.name]
+
+    async def kill(self) -> None:
+        """Kill the template."""
+        pid = await self.ready()
+        self.killed.add(pid)
+        os.kill(pid, signal.SIGKILL)
 
     def spec(self, code: str, **changes: Any) -> SandboxSpec:
         """`code` is the module of the handler; it ends the process itself."""
@@ -209,26 +216,26 @@ async def test_a_fork_reaches_neither_the_host_nor_its_template(forge: Forge) ->
 async def test_a_template_that_dies_is_made_again_and_takes_no_function_with_it(
     forge: Forge,
 ) -> None:
-    pid = await forge.ready()
+    await forge.ready()
     name = await forge.start("import time\nprint('up', flush=True)\ntime.sleep(600)\n")
     await forge.until(name, "up")
-    os.kill(pid, signal.SIGKILL)
+    await forge.kill()
     ran = await forge.run("import os\nprint('started', flush=True)\nos._exit(0)\n")
     assert ran["output"] == "started\n"
-    await eventually(lambda: forge.driver.templates.pids() not in ({}, {forge.template.name: pid}))  # type: ignore[attr-defined]
+    await forge.ready()
     assert await forge.told("print('[1]')") == [1]
     assert (await forge.stop(name))["signal"] == signal.SIGKILL
 
 
 async def test_starts_in_progress_when_the_template_dies_come_to_a_good_end(forge: Forge) -> None:
     for pause in (0.0, 0.005, 0.02):
-        pid = await forge.ready()
+        await forge.ready()
         running = [
             asyncio.ensure_future(forge.run("import os\nprint('ran', flush=True)\nos._exit(0)\n"))
             for _ in range(3)
         ]
         await asyncio.sleep(pause)
-        os.kill(pid, signal.SIGKILL)
+        await forge.kill()
         for ran in await asyncio.gather(*running):
             assert ran["output"] == "ran\n" or ran["signal"] == signal.SIGKILL, ran
     await eventually(lambda: groups(forge) == [])

@@ -6,6 +6,11 @@ import pytest
 
 from lampyr.worker import report
 from lampyr.worker.report import Level, LogForm, Phase, Report, Status, Trace
+from lampyr.worker.restore_report import (
+    restore_report_events,
+    restore_start_events,
+    snapshot_report_events,
+)
 
 REQUEST_ID = "8f507cfc-8f50-4b8f-9d3c-2f1d6a1c7e11"
 STREAM = "2026/11/21/[$LATEST]" + "0c5e" * 8
@@ -236,3 +241,25 @@ def test_json_tells_of_init_errors_and_traces() -> None:
 )
 def test_the_level_of_a_line_is_the_one_it_names(message: str, level: Level) -> None:
     assert report.application_level(message) == level
+
+
+def test_a_restore_is_told_of_in_text_and_as_json() -> None:
+    form = TEXT
+    started = restore_start_events(form, 0, "python:3.12.1", "arn:runtime")
+    assert started[0].message == (
+        "RESTORE_START Runtime Version: python:3.12.1\tRuntime Version ARN: arn:runtime"
+    )
+    done = restore_report_events(form, 0, 12.345, status=Status.SUCCESS, error_type=None)
+    assert done[0].message == "RESTORE_REPORT Restore Duration: 12.35 ms"
+    failed = restore_report_events(form, 0, 1.0, status=Status.ERROR, error_type="Runtime.X")
+    assert failed[0].message.endswith("1.00 ms\tStatus: error\tError Type: Runtime.X")
+    assert snapshot_report_events(form, 0, 7.0)[0].message == "INIT_REPORT Init Duration: 7.00 ms"
+    structured = replace(form, json=True, initialization_type="snap-start")
+    record = json.loads(
+        restore_report_events(structured, 0, 12.345, status=Status.SUCCESS, error_type=None)[
+            0
+        ].message
+    )
+    assert record["type"] == "platform.restoreReport"
+    assert record["record"] == {"status": "success", "metrics": {"durationMs": 12.345}}
+    assert restore_start_events(structured, 0, "v", "a")[0].message.find("restoreStart") > 0
