@@ -24,6 +24,7 @@ from lampyr.invoke.group import Group, GroupKey, Waiter
 from lampyr.invoke.rest import Rest
 from lampyr.invoke.rules import surplus
 from lampyr.invoke.scaling import ScalingRate
+from lampyr.invoke.slots import HOLD_SECONDS, StartSlots
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation
 from lampyr.tasks import Tasks
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 class PoolSettings:
     environments_max: int
     starts_at_once: int
+    start_hold_seconds: float = HOLD_SECONDS
     idle_seconds: float
     init_seconds: float
     scaling_rate: int = 1_000
@@ -76,8 +78,8 @@ class EnvironmentPool:
         self._claimed = 0
         """Environments that others keep on this host: the provisioned ones."""
         self._turns = itertools.count(1)
-        self.starts = asyncio.Semaphore(settings.starts_at_once)
-        """Held by whoever starts an environment on this host."""
+        self.starts = StartSlots(settings.starts_at_once, settings.start_hold_seconds)
+        """One is held by whoever starts an environment."""
 
     def take(self, version: FunctionVersion, tenant_id: str | None = None) -> Environment | None:
         """An idle environment, now the caller's; None when there is none."""
@@ -330,7 +332,7 @@ class EnvironmentPool:
         outcome: Environment | Failure | Exception | None = None
         attempted = False
         try:
-            async with self.starts:
+            async with self.starts.held():
                 if len(group.waiting) >= group.starting:
                     attempted = True
                     outcome = await self._cluster.start(

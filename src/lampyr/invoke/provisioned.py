@@ -6,7 +6,6 @@ call spills over to the environments that are started on demand, and nobody wait
 https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Final, Protocol
@@ -22,6 +21,7 @@ from lampyr.invoke.allotment import (
     provision,
 )
 from lampyr.invoke.rest import Rest
+from lampyr.invoke.slots import StartSlots
 from lampyr.model.concurrency import shares
 from lampyr.model.function import LATEST, Function, FunctionKey, FunctionVersion, State
 from lampyr.observe.metrics import Metrics
@@ -46,7 +46,7 @@ _QUALIFIER_PLACE: Final = 7
 class Host(Protocol):
     """Room for environments, which the pool has too."""
 
-    starts: asyncio.Semaphore
+    starts: StartSlots
 
     def claim(self) -> bool: ...
 
@@ -176,7 +176,7 @@ class ProvisionedEnvironments:
         error: Exception | None = None
         version = allotment.version
         try:
-            async with self._host.starts:
+            async with self._host.starts.held():
                 if allotment.alive + allotment.starting <= allotment.requested:
                     made = await self._cluster.start(
                         version,

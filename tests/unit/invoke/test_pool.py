@@ -298,6 +298,18 @@ async def test_callers_who_are_served_by_what_is_there_cost_a_function_no_start(
     await bench.tasks.close()
 
 
+async def test_an_init_that_waits_does_not_keep_others_from_starting() -> None:
+    bench = Bench(starts_at_once=1, start_hold_seconds=0.001)
+    gate = bench.cluster.gate = asyncio.Event()
+    slow = [asyncio.ensure_future(bench.invoke(a_version(name))) for name in ("a", "b")]
+    while len(bench.cluster.starts) < 2:
+        await asyncio.sleep(0.001)
+    gate.set()
+    assert [answer.payload for answer in await asyncio.gather(*slow)] == [b"1", b"1"]
+    assert (await bench.invoke(a_version("c"))).payload == b"1"
+    await bench.tasks.close()
+
+
 async def test_a_function_that_is_waited_for_by_another_goes_first() -> None:
     bench = Bench(environments_max=1)
     bench.cluster.held = True
