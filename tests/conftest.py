@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lampyr.testing.server import LampyrServer
 from tests.postgresql import PostgresqlServer, programs
 
 ROOT: Final = Path(__file__).parents[1]
+
+# How long an example takes says how busy the machine is, and nothing about Lampyr.
+settings.register_profile(
+    "busy", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("busy")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
