@@ -105,6 +105,13 @@ def test_what_a_function_brings_itself_is_what_it_imports(lambda_client: Any) ->
         assert value(lambda_client, name) == 1
 
 
+def test_libraries_in_the_package_are_found(lambda_client: Any) -> None:
+    """The loader of a process that has started already does not look for them any more."""
+    code = "import sys\ndef handler(event, context): return ['boto3' in sys.modules]"
+    with function(lambda_client, zipped({"app.py": code, "lib/libown.so": "x"})) as name:
+        assert value(lambda_client, name) == [False]
+
+
 NODE_LOOK: Final = """
 const fs = require("fs"), http = require("http");
 const read = (path) => fs.readFileSync(path, "latin1");

@@ -285,7 +285,7 @@ class Worker:
         )
         spec = SandboxSpec(
             template=self._template(version, runtime, task_directory, layers),
-            park=self._park(version, runtime, argv, layers=bool(layers)),
+            park=self._park(version, runtime, argv, [task_directory, *layers]),
             environment_id=environment_id,
             argv=argv,
             variables=variables(version, launch),
@@ -321,17 +321,19 @@ class Worker:
             return None
         brought = [task, *python_in(layers, runtime.name)]
         names = [entry.name for place in brought for entry in os.scandir(place)]
-        libraries = any((layer / "lib").exists() for layer in layers)
+        libraries = any((place / "lib").exists() for place in (task, *layers))
         if not may_fork(runtime, version.environment or {}, names, libraries=libraries):
             return None
         return template_of(runtime)
 
     def _park(
-        self, version: FunctionVersion, runtime: Runtime, argv: tuple[str, ...], *, layers: bool
+        self, version: FunctionVersion, runtime: Runtime, argv: tuple[str, ...], code: list[Path]
     ) -> ParkSpec | None:
-        if not self._parts.templates:
+        """`code`: the function's directory, and those of its layers."""
+        late = len(code) > 1 or (code[0] / "lib").exists()
+        if not self._parts.templates or late:
             return None
-        return park_of(runtime, argv, version.environment or {}, layers=layers)
+        return park_of(runtime, argv, version.environment or {})
 
     async def _connect(
         self, environment: ExecutionEnvironment, sandbox: Sandbox, access_key_id: str

@@ -32,7 +32,8 @@ def may_fork(
 ) -> bool:
     """`modules` are the names of files and directories where the function's modules are.
 
-    `libraries`: a layer has some in `/opt/lib`, where the template's loader has seen none.
+    `libraries`: it has some in `/var/task/lib` or `/opt/lib`. The template's loader has looked
+    there before, and does not look again where there was no directory.
     """
     if not runtime.template_argv or libraries or not _starts_as_any(configured):
         return False
@@ -40,10 +41,10 @@ def may_fork(
 
 
 def park_of(
-    runtime: Runtime, argv: tuple[str, ...], configured: Mapping[str, str], *, layers: bool
+    runtime: Runtime, argv: tuple[str, ...], configured: Mapping[str, str]
 ) -> ParkSpec | None:
     """What may be started ahead of a function that will be started by `argv`."""
-    if not runtime.park_script or layers or not _starts_as_any(configured):
+    if not runtime.park_script or not _starts_as_any(configured):
         return None
     variables = {
         "LANG": "en_US.UTF-8",
