@@ -45,9 +45,16 @@ class Bench:
         name = unique_name("queue") + suffix
         return str(self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
 
-    def hurry(self, url: str) -> None:
+    def map_hurried(self, url: str, **settings: Any) -> None:
         """Messages come back soon. A queue that is like this from the start takes no mapping."""
-        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+        uuid = self.functions.create_event_source_mapping(
+            EventSourceArn=self.arn(url), FunctionName=self.function, Enabled=False, **settings
+        )["UUID"]
+        self.mappings.append(uuid)
+        self.until(lambda: self.state(uuid) == "Disabled")
+        self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "5"})
+        self.functions.update_event_source_mapping(UUID=uuid, Enabled=True)
+        self.until(lambda: self.state(uuid) == "Enabled")
 
     def arn(self, url: str) -> str:
         found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
@@ -133,8 +140,7 @@ def test_a_queue_s_messages_reach_the_function_and_are_deleted(bench: Bench) -> 
 @pytest.mark.recorded("lambda_integration_sqs")
 def test_a_partial_failure_brings_back_that_message_alone(bench: Bench) -> None:
     url = bench.queue()
-    bench.map(bench.arn(url), FunctionResponseTypes=["ReportBatchItemFailures"])
-    bench.hurry(url)
+    bench.map_hurried(url, FunctionResponseTypes=["ReportBatchItemFailures"])
     entries = [{"Id": str(n), "MessageBody": body} for n, body in enumerate(["ok", "bad-once"])]
     bench.sqs.send_message_batch(QueueUrl=url, Entries=entries)
     heard = bench.listen(lambda events: bodies(events).count("bad-once") == 2)
@@ -161,8 +167,7 @@ def test_a_failing_message_goes_to_the_queue_s_dead_letter_queue(bench: Bench) -
     dead = bench.queue()
     redrive = json.dumps({"deadLetterTargetArn": bench.arn(dead), "maxReceiveCount": 2})
     url = bench.queue(RedrivePolicy=redrive)
-    bench.map(bench.arn(url))
-    bench.hurry(url)
+    bench.map_hurried(url)
     bench.sqs.send_message(QueueUrl=url, MessageBody="always-bad")
     bench.until(lambda: bench.left(dead) == 1)
     heard = bench.listen(lambda events: len(events) == 2)
