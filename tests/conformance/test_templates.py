@@ -17,7 +17,7 @@ PLAIN: Final = {"PYTHONNODEBUGRANGES": "1"}
 LOOK: Final = """
 import sys
 FORKED = "boto3" in sys.modules
-import gc, logging, os, resource, signal, threading
+import gc, logging, os, platform, resource, signal, socket, tempfile, threading
 def file(path):
     with open(path) as opened:
         return opened.read()
@@ -51,6 +51,8 @@ def handler(event, context):
         "main thread": threading.current_thread() is threading.main_thread(),
         "processes": sorted(name for name in os.listdir("/proc") if name.isdigit()),
         "mapped": os.path.basename(os.readlink("/proc/self/exe")),
+        "node": platform.node() == socket.gethostname(), "platform": platform.platform(),
+        "temporary": tempfile.tempdir, "threads": threading.active_count(),
         "slow": logging.LogRecord("", 0, "", 0, "", (), None).relativeCreated < 60_000,
     }]
 """

@@ -88,6 +88,11 @@ def _refresh() -> None:
         importlib.reload(bootstrap)
     in_nanoseconds = isinstance(logging._startTime, int)  # type: ignore[attr-defined]
     logging._startTime = time.time_ns() if in_nanoseconds else time.time()  # type: ignore[attr-defined]
+    # The SDK asks for it to name itself, and the name of the host is in it.
+    platform: Any = sys.modules.get("platform")
+    if platform is not None:
+        platform._uname_cache = None
+        platform._platform_cache.clear()
     # OpenSSL tells a fork by the number of its process, which may be any.
     if "_ssl" in sys.modules:
         sys.modules["_ssl"].RAND_add(os.urandom(32), 32.0)
