@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-START_SECONDS: Final = 90.0
+START_SECONDS: Final = 240.0
 STOP_SECONDS: Final = 20.0
 RABBITMQ: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 ACTIVEMQ: Final = Path("/usr/share/activemq/lib")

@@ -40,7 +40,7 @@ from tests.unit.sources.fakes import FakeFunction
 SECONDS: Final = 60
 SECRET: Final = json.dumps({"username": USER, "password": PASSWORD})
 BROKER_ARN: Final = f"arn:aws:mq:{REGION}:{ACCOUNT}:broker:Our_Broker:b-1234"
-FIRST_WAIT: Final = 1
+VISIBILITY: Final = 2
 
 
 class Bed:
@@ -96,7 +96,7 @@ class SqsBed(Bed):
         return Endpoint(url=self._url)
 
     async def open(self) -> None:
-        attributes = {"VisibilityTimeout": str(FIRST_WAIT)}
+        attributes = {"VisibilityTimeout": str(VISIBILITY)}
         if self.suffix:
             attributes |= {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
         made = await self._call("CreateQueue", QueueName=self.name, Attributes=attributes)

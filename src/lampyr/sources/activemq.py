@@ -95,14 +95,14 @@ class ActiveQueue:
     async def remove(self, messages: Sequence[Message]) -> None:
         await self._answer("ACK", messages)
 
-    async def give_back(self, messages: Sequence[Message], failures: int) -> None:  # noqa: ARG002
-        now = self._clock.now()
+    async def give_back(self, messages: Sequence[Message], failures: int) -> None:
+        now, more = self._clock.now(), 1 if failures else 0
         hopeless: list[Message] = []
         for message in messages:
             taken: _Taken = message.receipt
             if taken.round != self._round:
                 continue
-            again = replace(taken, failed=taken.failed + 1)
+            again = replace(taken, failed=taken.failed + more)
             if again.failed > REDELIVERIES_MAX or expired(taken.frame.headers, now):
                 hopeless.append(message)
             else:

@@ -78,7 +78,8 @@ class Queue(Protocol):
     async def give_back(self, messages: Sequence[Message], failures: int) -> None:
         """They failed; where a queue has a visibility timeout, it brings them back by itself.
 
-        `failures`: how many batches have failed in a row, this one included.
+        `failures`: how many batches have failed in a row, this one included; 0 when Lambda did not
+        run these at all.
         """
         ...
 

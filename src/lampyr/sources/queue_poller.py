@@ -177,13 +177,13 @@ class QueuePoller:
             count = fitting([len(m.text) for m in left], self.subscription.batch.bytes_max)
             now, left = left[:count], left[count:]
             if not await self._run_one(now) and left:
-                await self._queue.give_back(left, self._failures)
+                await self._queue.give_back(left, 0)
                 return
 
     async def _run_one(self, batch: Sequence[Message]) -> bool:
         result = await self._invoke(batch)
         if result is None:
-            await self._give_back(batch)
+            await self._queue.give_back(batch, 0)
             return False
         failed = self._failed(result, batch)
         if done := [message for message in batch if message.id not in failed]:

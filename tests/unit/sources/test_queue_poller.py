@@ -163,7 +163,7 @@ async def test_a_throttled_batch_is_tried_again_while_it_is_ours_and_then_left()
     hopeless.queue.put("a")
     async with hopeless.running():
         await hopeless.let_time_pass(lambda: bool(hopeless.queue.returned))
-    assert hopeless.queue.returned == ["a"]
+    assert (hopeless.queue.returned, hopeless.queue.failures) == (["a"], [0])
     assert "PROBLEM: Rate Exceeded." in hopeless.results
 
 
