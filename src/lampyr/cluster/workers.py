@@ -210,9 +210,11 @@ class WorkerProcess:
                 await remote.link.call("hello", settings=self._settings)
             self._workers.join(remote)
             code = await process.wait()
-        except (LinkLostError, TimeoutError) as error:
+        except (LinkLostError, SandboxError, TimeoutError) as error:
             code = await self._kill(process)
-            raise WorkerError(f"a worker did not become ready; its exit code is {code}") from error
+            raise WorkerError(
+                f"a worker did not become ready: {error}; exit code {code}"
+            ) from error
         finally:
             self._workers.leave(remote)
             remote.link.stream.abort()
