@@ -27,8 +27,6 @@ from lampyr.tasks import Tasks
 log = logging.getLogger(__name__)
 
 LONG_POLL_SECONDS: Final = 20.0
-RECEIVE_MAX: Final = 10
-"""Messages of one receive; a longer batch is made of several."""
 HOPELESS_ATTEMPTS: Final = 5
 """As which a call counts that no repetition helps: the function is gone, or cannot run."""
 
@@ -133,7 +131,7 @@ class QueuePoller:
                 wait = min(wait, deadline - self._clock.monotonic())
                 if wait <= 0:
                     return
-            came = await self._receive(min(RECEIVE_MAX, rules.size - len(batch)), wait)
+            came = await self._receive(rules.size - len(batch), wait)
             if came and not batch:
                 deadline = self._clock.monotonic() + rules.window_seconds
             batch += came

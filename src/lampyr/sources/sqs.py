@@ -18,7 +18,7 @@ from lampyr.sources.decoding import decoded
 log = logging.getLogger(__name__)
 
 ENTRIES_MAX: Final = 10
-"""Of one batch operation of SQS."""
+"""Of one batch operation of SQS, and of one receive; a longer batch is made of several."""
 MARGIN_SECONDS: Final = 10.0
 """Beyond a long poll, until a receive without an answer is given up."""
 
@@ -52,7 +52,7 @@ class SqsQueue:
             "ReceiveMessage",
             timeout_seconds=wait + MARGIN_SECONDS,
             QueueUrl=self._url,
-            MaxNumberOfMessages=most,
+            MaxNumberOfMessages=min(most, ENTRIES_MAX),
             WaitTimeSeconds=wait,
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
