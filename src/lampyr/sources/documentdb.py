@@ -152,7 +152,8 @@ class DocumentDbStream:
             broker = await self._brokers.of_documentdb(self._arn)
             credentials = await self._brokers.credentials(self._mapping)
             try:
-                self._client = self._connect(broker, credentials)
+                # Another of the stream's readers may have been faster.
+                self._client = self._client or self._connect(broker, credentials)
             except Exception as error:
                 raise await self._lost(error) from error
         config = self._mapping.settings.document_database
