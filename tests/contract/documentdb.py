@@ -23,6 +23,9 @@ class FakeCluster:
     watched: list[dict[str, Any]] = field(default_factory=list)
     """Options of each `watch`."""
     open_cursors: int = 0
+    connects: int = 0
+    errors: list[Exception] = field(default_factory=list)
+    """What the next calls of `watch` raise."""
 
     def put(self, *bodies: str, operation: str = "insert") -> None:
         for body in bodies:
@@ -40,6 +43,7 @@ class FakeCluster:
             )
 
     def connect(self, *_where: object) -> Any:
+        self.connects += 1
         return self
 
     def __getitem__(self, name: str) -> "FakeCluster":
@@ -48,6 +52,8 @@ class FakeCluster:
 
     async def watch(self, **options: Any) -> "FakeCursor":
         self.watched.append(options)
+        if self.errors:
+            raise self.errors.pop(0)
         start = options.get("start_at_operation_time")
         if start is not None:
             if start.time < self.oldest:

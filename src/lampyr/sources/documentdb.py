@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-documentdb.html
 https://docs.aws.amazon.com/documentdb/latest/developerguide/change_streams.html
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +79,7 @@ class DocumentDbStream:
         self._clock = clock
         self._connect = connect
         self._client: Any = None
+        self._connecting = asyncio.Lock()
         self._cursor: Any = None
         self._at: str | None = None
         """The iterator of which the cursor's next change is the first."""
@@ -148,17 +150,19 @@ class DocumentDbStream:
 
     async def _connected(self) -> Any:
         """What is watched: a collection, or a whole database."""
-        if self._client is None:
-            broker = await self._brokers.of_documentdb(self._arn)
-            credentials = await self._brokers.credentials(self._mapping)
-            try:
-                # Another of the stream's readers may have been faster.
-                self._client = self._client or self._connect(broker, credentials)
-            except Exception as error:
-                raise await self._lost(error) from error
+        async with self._connecting:
+            if self._client is None:
+                broker = await self._brokers.of_documentdb(self._arn)
+                credentials = await self._brokers.credentials(self._mapping)
+                try:
+                    self._client = self._connect(broker, credentials)
+                except Exception as error:
+                    raise await self._lost(error) from error
         config = self._mapping.settings.document_database
         if config is None:
             raise SourceError("the mapping names no database")
+        if self._client is None:
+            raise SourceError("the connection was lost meanwhile")
         database = self._client[config.database]
         return database[config.collection] if config.collection else database
 
