@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs to run as root"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, Any]:
+    """A test that failed shows what its servers said."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name, server in item.funcargs.items():
+            if isinstance(server, LampyrServer) and server.errors:
+                report.sections.append((f"said by {name}", "".join(server.errors[-60:])))
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
