@@ -27,7 +27,6 @@ from lampyr.api.server import FrontDoor
 from lampyr.app import drivers
 from lampyr.app.listening import listen, raise_open_files, url_of
 from lampyr.app.stores import open_configured_store
-from lampyr.app.workers import open_workers
 from lampyr.clock import Clock, SystemClock
 from lampyr.cluster.base import Cluster
 from lampyr.cluster.local import LocalCluster
@@ -224,6 +223,8 @@ async def _cluster(
         in_use=ground.packages.in_use,
         clock=ground.clock,
     )
+    from lampyr.app.workers import open_workers  # noqa: PLC0415 - not at every start
+
     opening = open_workers(settings, parts, ground.tasks, listener.getsockname()[1])
     workers, inside = await stack.enter_async_context(opening)
     await workers.ready()

@@ -8,8 +8,8 @@ of a function's role becomes the id of its account, and nobody reaches their adm
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from html import escape
 from typing import Final, Protocol
-from xml.sax.saxutils import escape
 
 from lampyr.aws.base import AwsUnreachableError, NoEndpointError
 from lampyr.aws.wire import Forwarded
@@ -88,18 +88,19 @@ class NeighbourDoor:
 def refusal(request: Request, service: str, status: int, code: str, message: str) -> Response:
     """An error in the words of the service's protocol, so that clients show the message."""
     content = request.headers.get("content-type", "")
+    said = escape(message, quote=False)
     if service == "s3":
-        text = f"<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+        text = f"<Error><Code>{code}</Code><Message>{said}</Message></Error>"
     elif content.startswith("application/x-www-form-urlencoded"):
         text = (
             f"<ErrorResponse><Error><Type>Receiver</Type><Code>{code}</Code>"
-            f"<Message>{escape(message)}</Message></Error></ErrorResponse>"
+            f"<Message>{said}</Message></Error></ErrorResponse>"
         )
     else:
-        said = json.dumps({"__type": code, "message": message})
+        body = json.dumps({"__type": code, "message": message})
         kind = content if "json" in content else "application/json"
         headers = (("content-type", kind), ("x-amzn-errortype", code))
-        return Response(status, headers, said.encode())
+        return Response(status, headers, body.encode())
     return Response(status, (("content-type", "application/xml"),), text.encode())
 
 

@@ -18,11 +18,8 @@ from lampyr.sources.base import Caller, Queue
 from lampyr.sources.bells import Bells
 from lampyr.sources.brokers import Brokers
 from lampyr.sources.checkpoints import StoredCheckpoints
-from lampyr.sources.documentdb import DocumentDbStream
 from lampyr.sources.dynamodb import DynamoDbStream
-from lampyr.sources.kafka import KafkaStream
 from lampyr.sources.kinesis import KinesisStream
-from lampyr.sources.mq import MqQueue
 from lampyr.sources.queue_poller import QueuePoller
 from lampyr.sources.settings import stream_rules, subscription
 from lampyr.sources.sqs import SqsQueue
@@ -134,6 +131,9 @@ class MappingPollers:
         if mapping.source.kind is SourceKind.SQS:
             return SqsQueue(mapping.source.arn or "", parts.aws, parts.clock)
         if mapping.source.kind is SourceKind.MQ:
+            # This and others here take long to import, and few need them: not at every start.
+            from lampyr.sources.mq import MqQueue  # noqa: PLC0415
+
             return MqQueue(mapping, parts.brokers, parts.clock)
         return None
 
@@ -145,10 +145,14 @@ class MappingPollers:
         stream: Stream
         checkpoints: Checkpoints = StoredCheckpoints(self._checkpoints, key)
         if kind in (SourceKind.KAFKA, SourceKind.MSK):
+            from lampyr.sources.kafka import KafkaStream  # noqa: PLC0415
+
             stream = checkpoints = KafkaStream(
                 mapping, aws=parts.aws, clock=parts.clock, kept=checkpoints
             )
         elif kind is SourceKind.DOCUMENTDB:
+            from lampyr.sources.documentdb import DocumentDbStream  # noqa: PLC0415
+
             stream = DocumentDbStream(mapping, brokers=parts.brokers, clock=parts.clock)
         elif kind is SourceKind.KINESIS:
             function = await self._functions.get(mapping.function)
