@@ -122,3 +122,23 @@ async def test_a_kind_that_nobody_asks_for_is_given_up() -> None:
         await yard.clock.advance(IDLE_SECONDS / 4)
         await yard.settle()
     assert (yard.parking.count(), yard.stopped) == (0, READY)
+
+
+async def test_what_is_given_up_closes_its_descriptors_once() -> None:
+    """A second time they would be others', who have their numbers by then."""
+    yard = Yard()
+    for memory in range(KINDS_MAX + 1):
+        yard.parking.expect(replace(SPEC, memory_mb=128 + memory))
+        await yard.settle()
+    others = [os.open("/dev/null", os.O_RDONLY) for _ in range(3 * READY)]
+    for given_up in yard.parked[:READY]:
+        ended: Any = given_up.sandbox.exited
+        ended.set_result(None)
+    await yard.settle()
+    for parked in yard.parked[:READY]:
+        parked.give_up()
+    for descriptor in others:
+        os.fstat(descriptor)
+        os.close(descriptor)
+    assert yard.parking.count() == READY * KINDS_MAX
+    yard.parking.close()

@@ -154,6 +154,9 @@ class Spawner:
                 if not data:
                     break
                 self._receive(json.loads(data), descriptors)
+        except Exception:
+            # It would not be heard any more: without its socket it ends, and another is made.
+            log.exception("what the spawner said could not be taken")
         finally:
             self._gone(end)
         self._on_death()

@@ -46,7 +46,10 @@ class Parked:
         for listener in (sandbox.runtime_api, sandbox.endpoint):
             if listener is not None:
                 listener.close()
-        for fd in (sandbox.output, sandbox.telemetry, self.stdin):
+        descriptors = (sandbox.output, sandbox.telemetry, self.stdin)
+        # Closed a second time they would be others' by then.
+        sandbox.output = sandbox.telemetry = self.stdin = -1
+        for fd in descriptors:
             if fd >= 0:
                 os.close(fd)
 
@@ -90,8 +93,8 @@ class Parking:
     def close(self) -> None:
         self._closed = True
         for kind in self._kinds.values():
-            for parked in kind.ready:
-                parked.give_up()
+            while kind.ready:
+                kind.ready.popleft().give_up()
         self._kinds.clear()
 
     def _expect(self, spec: SandboxSpec) -> _Kind | None:
@@ -158,8 +161,10 @@ class Parking:
                 self._fill(key, kind)
 
     def _drop(self, key: Key) -> None:
-        for parked in self._kinds.pop(key).ready:
-            self._discard(parked)
+        """None of its kind is among the ready any more when it ends: it is given up once."""
+        kind = self._kinds.pop(key)
+        while kind.ready:
+            self._discard(kind.ready.popleft())
 
     def _discard(self, parked: Parked) -> None:
         parked.give_up()
