@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lampyr.store.base import StoreError
 from lampyr.store.blobs import FileBlobs
-from lampyr.store.events import RowEvents
-from lampyr.store.index import Index
-from lampyr.store.kinds import KINDS, Tables
+from lampyr.store.kinds import KINDS
 from lampyr.store.lock import DirectoryLock
-from lampyr.store.rows import Rows, function_change, load, resource_change
-from lampyr.store.writer import Writer
+from lampyr.store.row_store import RowStore
+from lampyr.store.rows import Rows, load
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from lampyr.model.function import Function
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 OWNER: Final = 0x4C4D5052
@@ -36,7 +32,7 @@ OWNER: Final = 0x4C4D5052
 CONNECT_SECONDS: Final = 10
 
 
-class PostgresqlStore(Tables):
+class PostgresqlStore(RowStore):
     """A `Store`. Made by `open_postgresql`."""
 
     def __init__(
@@ -47,33 +43,14 @@ class PostgresqlStore(Tables):
         rows: Rows,
         kinds: Mapping[str, type[Any]],
     ) -> None:
-        super().__init__(
-            {
-                kind: Index(partial(self._persist_resource, name), rows.resources[name])
-                for name, kind in kinds.items()
-            }
-        )
+        super().__init__(database.connect, directory, rows, kinds)
         self._lock = lock
         self._database = database
-        self._writer = Writer(database.connect)
-        self.functions = Index(self._persist, rows.functions)
-        self.blobs = FileBlobs(directory / "blobs")
-        self.events = RowEvents(self._writer.submit, rows.events)
-
-    async def warm_up(self) -> None:
-        """Have the writer's connection ready before the first change comes."""
-        await self._writer.submit(lambda _connection: None)
 
     async def close(self) -> None:
         await self._writer.close()
         self._database.close()
         self._lock.release()
-
-    def _persist(self, old: Function | None, new: Function | None) -> asyncio.Future[None]:
-        return self._writer.submit(function_change(old, new))
-
-    def _persist_resource(self, name: str, old: Any, new: Any) -> asyncio.Future[None]:
-        return self._writer.submit(resource_change(name, old, new))
 
 
 async def open_postgresql(

@@ -10,19 +10,15 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lampyr.model.function import Function
 from lampyr.store.base import StoreError
 from lampyr.store.blobs import FileBlobs
-from lampyr.store.events import RowEvents
-from lampyr.store.index import Index
-from lampyr.store.kinds import KINDS, Tables
+from lampyr.store.kinds import KINDS
 from lampyr.store.lock import DirectoryLock
-from lampyr.store.rows import Rows, function_change, load, resource_change
-from lampyr.store.writer import Writer
+from lampyr.store.row_store import RowStore
+from lampyr.store.rows import Rows, load
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -34,37 +30,18 @@ APPLICATION_ID: Final = 0x4C4D5052
 """`LMPR`: tells our database from another program's."""
 
 
-class SqliteStore(Tables):
+class SqliteStore(RowStore):
     """A `Store`. Made by `open_store`."""
 
     def __init__(
         self, directory: Path, lock: DirectoryLock, rows: Rows, kinds: Mapping[str, type[Any]]
     ) -> None:
-        super().__init__(
-            {
-                kind: Index(partial(self._persist_resource, name), rows.resources[name])
-                for name, kind in kinds.items()
-            }
-        )
+        super().__init__(lambda: _connect(directory / DATABASE), directory, rows, kinds)
         self._lock = lock
-        self._writer = Writer(lambda: _connect(directory / DATABASE))
-        self.functions = Index(self._persist, rows.functions)
-        self.blobs = FileBlobs(directory / "blobs")
-        self.events = RowEvents(self._writer.submit, rows.events)
-
-    async def warm_up(self) -> None:
-        """Have the writer ready before the first change comes; takes about 0.3 s of its thread."""
-        await self._writer.submit(lambda _connection: None)
 
     async def close(self) -> None:
         await self._writer.close()
         self._lock.release()
-
-    def _persist(self, old: Function | None, new: Function | None) -> asyncio.Future[None]:
-        return self._writer.submit(function_change(old, new))
-
-    def _persist_resource(self, name: str, old: Any, new: Any) -> asyncio.Future[None]:
-        return self._writer.submit(resource_change(name, old, new))
 
 
 async def open_store(directory: Path, kinds: Mapping[str, type[Any]] = KINDS) -> SqliteStore:
