@@ -17,8 +17,6 @@ from lampyr.queue.rules import Condition
 VERSION: Final = "1.0"
 ERROR_MESSAGE_BYTES_MAX: Final = 1024
 """Of a dead letter's attribute."""
-FUNCTION_ERROR_CODE: Final = 200
-"""What a dead letter of a function that failed has: the call itself succeeded."""
 
 THROTTLED_CODE: Final = 429
 SYSTEM_ERROR_CODE: Final = 500

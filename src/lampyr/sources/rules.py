@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 LANES_AT_FIRST: Final = 5
@@ -63,11 +63,3 @@ def fitting(sizes: Sequence[int], bytes_max: int) -> int:
         if total > bytes_max and number > 0:
             return number
     return len(sizes)
-
-
-def in_order_failures(ids: Sequence[str], failed: Collection[str]) -> frozenset[str]:
-    """Where order counts, what comes after the first failure has not been processed either."""
-    for number, item in enumerate(ids):
-        if item in failed:
-            return frozenset(ids[number:])
-    return frozenset()

@@ -9,7 +9,7 @@ from lampyr.arn import key_arn
 from lampyr.limits import MIB
 from lampyr.model.checkpoint import Start
 from lampyr.model.filters import compile_patterns
-from lampyr.model.mapping import EventSourceMapping, SourceKind
+from lampyr.model.mapping import EventSourceMapping
 from lampyr.sources.base import BatchRules, Matches, Subscription, Target
 from lampyr.sources.stream_base import StreamRules
 
@@ -18,7 +18,6 @@ DEFAULT_WINDOW_SECONDS: Final = 0.5
 """Of Kafka, MQ and DocumentDB, whose mappings say nothing of it."""
 EVENT_BYTES_MAX: Final = 6 * MIB - 4_096
 """Less what stands around the records."""
-STREAMS: Final = frozenset({SourceKind.KINESIS, SourceKind.DYNAMODB})
 
 
 def subscription(mapping: EventSourceMapping) -> Subscription:

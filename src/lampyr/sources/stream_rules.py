@@ -8,14 +8,12 @@ import json
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from lampyr.model.checkpoint import Position, ShardProgress, Start
 from lampyr.sources.rules import failed_items
 from lampyr.sources.stream_base import Discard, Record, Shard, StreamRules, Window
 
-STATE_BYTES_MAX: Final = 1_000_000
-"""Of a tumbling window's state; a bigger one ends its window early."""
 T = TypeVar("T")
 
 

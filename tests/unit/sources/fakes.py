@@ -12,7 +12,6 @@ from lampyr.model.invocation import InvokeResult
 from lampyr.sources.base import Message, SourceError, Target
 from lampyr.sources.stream_base import (
     Discard,
-    IteratorExpiredError,
     Page,
     Record,
     Shard,
@@ -210,6 +209,3 @@ class FakeDiscards:
 
     async def send(self, rules: StreamRules, discard: Discard) -> None:
         self.sent.append(discard)
-
-
-__all__ = ["IteratorExpiredError"]

@@ -9,7 +9,6 @@ from lampyr.sources.rules import (
     backoff_seconds,
     failed_items,
     fitting,
-    in_order_failures,
     lanes_allowed,
 )
 
@@ -45,11 +44,6 @@ def test_what_a_function_says_of_its_batch(answer: Any, failed: set[str]) -> Non
 def test_an_answer_that_is_no_json_fails_the_whole_batch_and_none_at_all_is_success() -> None:
     assert failed_items(b"{", IDS) == ALL
     assert failed_items(b"", IDS) == frozenset()
-
-
-def test_after_the_first_failure_in_order_nothing_was_processed() -> None:
-    assert in_order_failures(IDS, {"b"}) == {"b", "c"}
-    assert in_order_failures(IDS, set()) == frozenset()
 
 
 def test_lanes_grow_with_a_backlog_up_to_what_the_mapping_allows() -> None:
