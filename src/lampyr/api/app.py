@@ -10,13 +10,14 @@ import random
 from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple, Protocol
 
-from lampyr.api import local, warm
+from lampyr.api import local, reads, warm
 from lampyr.api.auth import SignatureAuth
 from lampyr.api.call import Call, Services
 from lampyr.api.operations import Handler, handlers
 from lampyr.api.origins import Origins
 from lampyr.api.parser import Parse, compile_parser
 from lampyr.api.plans import Plans
+from lampyr.api.reads import Read
 from lampyr.api.router import Match, Router, parse_query
 from lampyr.api.serializer import ErrorSerializer, Serialize, compile_serializer
 from lampyr.api.spec import Operation, ServiceModel, service_model
@@ -31,7 +32,7 @@ from lampyr.errors import (
     UnknownOperationException,
     UnsupportedMediaTypeException,
 )
-from lampyr.http1 import Request, Response
+from lampyr.http1 import Request, Response, encode
 from lampyr.limits import KIB, MIB
 from lampyr.neighbours.rules import LAMBDA, service_of, shares_with_other_sites
 
@@ -63,6 +64,9 @@ NEIGHBOUR_BODY_BYTES: Final = 128 * MIB
 """Of a request to another service; S3's larger objects come in parts."""
 
 MATCHES_MAX: Final = 4_096
+PLANS_MAX: Final = 4_096
+READS_MAX: Final = 1_024
+"""Each may hold an answer of some kilobytes."""
 _UUID_MASK: Final = ~(0xF << 76 | 0x3 << 62)
 _UUID_4: Final = 0x4 << 76 | 0x2 << 62
 """Version and variant of a random UUID (RFC 9562, section 5.4)."""
@@ -120,7 +124,8 @@ class LambdaApi:
         # The others are compiled when they are first called; this one should not be slower then.
         tables = self._compile(self._model.operations["Invoke"])
         self._warm = WarmPath(services, tables.serialize, self._error)
-        self._plans = Plans()
+        self._plans: Plans[Plan] = Plans(PLANS_MAX)
+        self._reads: Plans[Read] = Plans(READS_MAX)
 
     async def handle(self, request: Request) -> Response:
         request_id = self._new_id()
@@ -141,6 +146,8 @@ class LambdaApi:
 
         None for everything else than Invoke, and where it says something that is refused.
         """
+        if request.method == reads.METHOD:
+            return None
         key = self._plans.key(request)
         plan = None if key is None else self._plans.get(key)
         if plan is None:
@@ -176,6 +183,42 @@ class LambdaApi:
         The same tables and rules are used; what is saved is two turns of the event loop.
         """
         return self._warm.begin(plan, body, self._new_id(), done)
+
+    def read(self, request: Request) -> bytes | None:
+        """The answer to a call that only reads; None where it takes a task, or is none."""
+        if request.method != reads.METHOD or request.body:
+            return None
+        key = self._reads.key(request)
+        read = None if key is None else self._reads.get(key)
+        request_id = self._new_id()
+        try:
+            if read is None:
+                read = self._read_head(request)
+                if read is None:
+                    return None
+                if key is not None and self._auth.is_lasting(request.headers, request.query):
+                    self._reads.keep(key, read)
+            return read.answer(request_id)
+        except ServiceError as error:
+            return encode(self._error(error, request_id))
+        except Exception:  # noqa: BLE001 - `handle` fails in the same way and says so, or does not
+            return None
+
+    def _read_head(self, request: Request) -> Read | None:
+        found = self._match(request.method, request.path, request.query)
+        headers = request.headers
+        if found is None or "content-encoding" in headers:
+            return None
+        if service_of(request.method, request.path, request.query, headers) not in {None, LAMBDA}:
+            return None
+        operation, labels = found
+        tables = self._tables.get(operation.name) or self._compile(operation)
+        if tables.handler is None:
+            return None
+        call = self._call(request, "")
+        arguments = tables.parse(labels, request.query, headers, b"")
+        tables.validate(arguments)
+        return Read(operation.name, call, arguments, tables.handler, tables.serialize)
 
     def body_limit(self, request: Request) -> int:
         """How many bytes of body a request may have; asked before the body is read."""

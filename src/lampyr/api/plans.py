@@ -1,19 +1,19 @@
 """Plans of callers who sign: their heads differ each time, in nothing that matters to a call.
 
 Where a head has no headers but those named here, its plan follows from method, path, query, `Host`
-and the credential that the signature names. It is made once, then, by those five.
+and the credential that the signature names. It is made once, then, by those five. What is planned
+is an invocation (`warm.py`) or something to read (`reads.py`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from lampyr.api.warm import Plan
     from lampyr.http1 import Request
 
-PLANS_MAX: Final = 4_096
-"""Plans that are kept; then all are forgotten."""
+T = TypeVar("T")
+
 KINDS_MAX: Final = 256
 _NAMES_MAX: Final = 24
 
@@ -48,9 +48,11 @@ class _Kind(NamedTuple):
     authorization: bytes
 
 
-class Plans:
-    def __init__(self) -> None:
-        self._plans: dict[Key, Plan] = {}
+class Plans(Generic[T]):
+    def __init__(self, plans_max: int) -> None:
+        """`plans_max` are kept; then all are forgotten."""
+        self._plans_max = plans_max
+        self._plans: dict[Key, T] = {}
         self._kinds: dict[tuple[bytes, ...], _Kind | None] = {}
 
     def key(self, request: Request) -> Key | None:
@@ -69,11 +71,11 @@ class Plans:
             return None
         return request.method, request.path, request.query, fields[kind.host], credential
 
-    def get(self, key: Key) -> Plan | None:
+    def get(self, key: Key) -> T | None:
         return self._plans.get(key)
 
-    def keep(self, key: Key, plan: Plan) -> None:
-        if len(self._plans) >= PLANS_MAX:
+    def keep(self, key: Key, plan: T) -> None:
+        if len(self._plans) >= self._plans_max:
             self._plans.clear()
         self._plans[key] = plan
 

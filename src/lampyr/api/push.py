@@ -42,6 +42,9 @@ class PushApi:
     def plan(self, request: Request) -> None:
         """Nothing is served without a task."""
 
+    def read(self, request: Request) -> bytes | None:  # noqa: ARG002
+        return None
+
     def begin(self, plan: Plan, body: bytes, done: Callable[[bytes], None]) -> bool:  # noqa: ARG002
         return False
 

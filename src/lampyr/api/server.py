@@ -44,6 +44,10 @@ class Api(Protocol):
         """Serve it so; false, and nothing has happened, where it takes more."""
         ...
 
+    def read(self, request: Request) -> bytes | None:
+        """The answer to a call that only reads; None where it takes a task, or is none."""
+        ...
+
     async def handle(self, request: Request) -> Response: ...
 
     def body_limit(self, request: Request) -> int: ...
@@ -211,6 +215,9 @@ class FrontConnection(Connection):
                         self._first = Repeat(plan, len(request.body))
                     return
                 self.serving = False
+            elif (answer := self._door.api.read(request)) is not None:
+                self._send(answer, keep=request.keep_alive)
+                return
         request.from_function = self._inside is not None
         self._requests.append(request)
         if not self.serving:

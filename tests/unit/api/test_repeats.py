@@ -37,6 +37,9 @@ class Api:
         asyncio.get_running_loop().call_soon(done, encode(Response(200, (), body)))
         return True
 
+    def read(self, request: Request) -> bytes | None:
+        return None
+
     async def handle(self, request: Request) -> Response:
         return Response(200, (), b"task " + request.body)
 

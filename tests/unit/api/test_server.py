@@ -61,6 +61,9 @@ class Api:
     def begin(self, plan: Plan, body: bytes, done: Callable[[bytes], None]) -> bool:
         return False
 
+    def read(self, request: Request) -> bytes | None:
+        return None
+
     async def handle(self, request: Request) -> Response:
         await self.let.wait()
         self.served += 1
