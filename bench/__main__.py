@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench import asynchronous, cold, results, rivals, rows
+from bench import asynchronous, cold, results, rivals, rows, sources
 from bench.base import LAMPYR, LIMIT, Bench
 from bench.results import Row
 from bench.servers import Server, free_port
@@ -80,6 +80,7 @@ def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row
             "9": lambda: cold.node(bench),
             "11": lambda: cold.memory(bench),
             "12": lambda: asynchronous.rows(bench),
+            "13": lambda: _sources(bench, work),
             "18": lambda: [rows.control(bench)],
             "19": lambda: [rows.handler_time(bench)],
             "20": lambda: _many(bench, work),
@@ -93,6 +94,12 @@ def _node(bench: Bench) -> list[Row]:
     install = ["runtimes", "install", "nodejs20.x"]
     subprocess.run([_program(), *install], check=True, capture_output=True, timeout=120)
     return rows.warm_node(bench)
+
+
+def _sources(bench: Bench, work: Path) -> list[Row]:
+    """Rows 13 to 16, which share their servers."""
+    with lampyr(work / "sources") as server:
+        return sources.rows(bench, server, work / "sources")
 
 
 def _many(bench: Bench, work: Path) -> list[Row]:

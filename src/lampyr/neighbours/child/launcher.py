@@ -18,7 +18,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-from lampyr.neighbours.child import traces
+from lampyr.neighbours.child import longpolls, traces
 from lampyr.neighbours.child.push import Pusher
 from lampyr.neighbours.child.schedules import Schedules
 from lampyr.neighbours.child.seams import SeamError, Seams, check
@@ -76,7 +76,7 @@ def _application(push_socket: str, services: list[str]) -> Any:
     schedules.check()
     schedules.install()
     sqs = importlib.import_module("ministack.services.sqs")
-    if wrong := traces.differences(sqs):
+    if wrong := [*traces.differences(sqs), *longpolls.differences(sqs)]:
         raise SeamError("; ".join(wrong))
     traces.install(sqs)
     Seams(lambda_svc, responses, Pusher(push_socket)).install(lambda_svc)
@@ -100,13 +100,13 @@ async def _serve(application: Any, listener: int) -> None:
     config.loglevel = "ERROR"
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    longpolls.LongPolls().install(importlib.import_module("ministack.services.sqs"))
+    served = longpolls.attended(traces.traced(application.app))
     threading.Thread(target=_watch, args=(loop, stop), daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
-        group.create_task(
-            serve(traces.traced(application.app), config, shutdown_trigger=asyncio.Event().wait)
-        )
+        group.create_task(serve(served, config, shutdown_trigger=asyncio.Event().wait))
         _say({"ready": os.getpid()})
         await stop.wait()
         # Requests, threads and executions that hang must not keep what is to be saved.
