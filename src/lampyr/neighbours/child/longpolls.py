@@ -106,28 +106,27 @@ class _Attended:
     def __init__(self, app: App, receive: Any) -> None:
         self._app = app
         self._receive = receive
-        self._watch: asyncio.Task[None] | None = None
+        self._read = asyncio.Event()
 
     async def serve(self, scope: Any, send: Any) -> None:
-        work = asyncio.ensure_future(self._app(scope, self._received, send))
-        try:
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(_waited_for(self._app(scope, self._received, send)))
+            watch = group.create_task(self._until_gone(work))
             await asyncio.wait((work,))
-            if not work.cancelled():
-                work.result()
-        finally:
-            work.cancel()
-            if self._watch is not None:
-                self._watch.cancel()
+            watch.cancel()
 
     async def _received(self) -> Any:
         message = await self._receive()
-        if not message.get("more_body") and self._watch is None:
-            work = asyncio.current_task()
-            self._watch = asyncio.ensure_future(self._until_gone(work))
+        if not message.get("more_body"):
+            self._read.set()
         return message
 
-    async def _until_gone(self, work: "asyncio.Task[Any] | None") -> None:
+    async def _until_gone(self, work: "asyncio.Task[None]") -> None:
+        await self._read.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if work is not None:
-            work.cancel()
+        work.cancel()
+
+
+async def _waited_for(work: Awaitable[None]) -> None:
+    await work
