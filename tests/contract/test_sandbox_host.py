@@ -10,21 +10,24 @@ import pytest
 from lampyr.worker.sandbox import rootfs
 from lampyr.worker.sandbox.instance import Instance
 from lampyr.worker.sandbox.probe import probe
-from lampyr.worker.sandbox.spawner import init
+from lampyr.worker.sandbox.spawner import init, parting
 
 SOURCES = Path(init.__file__).parent
 ASSEMBLERS = {"x86_64": "x86_64-linux-gnu-", "aarch64": "aarch64-linux-gnu-"}
 
 
 @pytest.mark.parametrize("machine", ASSEMBLERS)
-def test_the_bytes_of_init_are_its_source_assembled(machine: str, tmp_path: Path) -> None:
+def test_the_bytes_of_a_program_are_its_source_assembled(machine: str, tmp_path: Path) -> None:
     prefix = ASSEMBLERS[machine]
     if shutil.which(f"{prefix}as") is None:
         pytest.skip(f"no assembler for {machine}")
-    made, code = tmp_path / "init.o", tmp_path / "init.bin"
-    subprocess.run([f"{prefix}as", "-o", made, SOURCES / f"init_{machine}.s"], check=True)
-    subprocess.run([f"{prefix}objcopy", "-O", "binary", "-j", ".text", made, code], check=True)
-    assert code.read_bytes() == init.CODE[machine]
+    for name, codes in {"init": init.CODE, "part": parting.CODE}.items():
+        if machine not in codes:
+            continue
+        made, code = tmp_path / f"{name}.o", tmp_path / f"{name}.bin"
+        subprocess.run([f"{prefix}as", "-o", made, SOURCES / f"{name}_{machine}.s"], check=True)
+        subprocess.run([f"{prefix}objcopy", "-O", "binary", "-j", ".text", made, code], check=True)
+        assert code.read_bytes() == codes[machine]
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from .linux import (
     set_no_new_privileges,
     unshare,
 )
+from .parting import possible
 from .plan import INSIDE_GID, INSIDE_UID, Config, Start
 
 _TELEMETRY_FD = 3
@@ -53,6 +54,7 @@ class Inherited:
         """The file of the `init` program."""
         self.rules = rules
         """The seccomp filter."""
+        self.parting = possible()
         self.server: int | None = None
         """The spawner's socket: the server takes it for dead when nobody else holds it."""
         self.status = -1
@@ -174,12 +176,17 @@ class Child:
                 raise OSError("the server is gone")
 
     def _become(self) -> None:
-        """Fork the function; turn into init."""
+        """Part into `init` and the function."""
         self._step = "first process"
         # What is in memory here is the spawner's: no function may see it.
         set_dumpable(False)
         install_filter(self._inherited.rules)
-        pid = os.fork()
+        inherited = self._inherited
+        if inherited.parting is not None:
+            inherited.parting.part(inherited.program, inherited.status)
+            pid = 0
+        else:
+            pid = os.fork()
         if pid == 0:
             self._step = "execute"
             self._turn()

@@ -1,0 +1,150 @@
+"""One process becomes two, `init` and the function, and only the function keeps the memory.
+
+A fork would copy page tables of some 60 MB for a process that throws them away at once, and leave
+the function to copy each page that it writes to: together a quarter of a start. So the new process
+shares the memory, and waits until the old one has executed `init`, which needs none of it:
+
+    process 1 ──clone(CLONE_VM)──▶ process 2: waits
+        │ execveat(init)               │
+        ▼                              ▼
+      init                         the function, in the same memory, alone
+
+Meanwhile both have one stack, so neither may write to it: that takes instructions of our own, in
+`part_x86_64.s`; a test assembles them and compares. On other machines there is an ordinary fork.
+
+What a C library keeps of its thread in memory or has told the kernel, and renews after a fork of
+its own, is renewed here: its number, the list of robust mutexes, the area of restartable
+sequences (see the manual, section 2: set_robust_list, and `linux/rseq.h`).
+"""
+
+import ctypes
+import fcntl
+import os
+
+from . import init
+from .linux import MACHINE
+
+CODE = {
+    "x86_64": bytes.fromhex(
+        "5341544155415641574189fc4189f54989d64189cf4489c3b838000000bf1101000031f631d2"
+        "4531d24531c00f0585c0745883f8027577b8240100004489efbe0300000031d20f0585c07862"
+        "b80300000031ff0f05b803000000bf010000000f05b803000000bf020000000f05b842010000"
+        "4489e7498b36498b56084d8b561041b8001000000f05eb24b80300000089df0f0531c04489ff"
+        "4c89f6ba010000000f05b8030000004489ff0f0531c0415f415e415d415c5bc3"
+    ),
+}
+_PAGE = 4096
+_READ, _EXECUTE, _PRIVATE = 1, 4, 2
+_FUNCTION_PID = 2
+_THREAD_NUMBER = 720
+"""Where glibc's `struct pthread` has `tid`, since version 2.10; it is checked before it is used."""
+_SET_ROBUST_LIST, _GET_ROBUST_LIST, _RSEQ = 273, 274, 334
+_RSEQ_BYTES, _RSEQ_SIGNATURE = 32, 0x53053053
+
+
+class Thread:
+    """What the C library has of the only thread: the same addresses in every fork."""
+
+    def __init__(self, libc: ctypes.PyDLL) -> None:
+        """Raise `LookupError` when this C library keeps it elsewhere."""
+        self._libc = libc
+        libc.pthread_self.restype = ctypes.c_size_t
+        self._pointer = int(libc.pthread_self())
+        self._number = ctypes.c_int.from_address(self._pointer + _THREAD_NUMBER)
+        if not hasattr(libc, "gnu_get_libc_version") or self._number.value != os.getpid():
+            raise LookupError("not the C library that is known")
+        self._robust, self._robust_bytes = ctypes.c_void_p(), ctypes.c_size_t()
+        libc.syscall(
+            ctypes.c_long(_GET_ROBUST_LIST),
+            ctypes.c_int(0),
+            ctypes.byref(self._robust),
+            ctypes.byref(self._robust_bytes),
+        )
+
+    def renew(self) -> None:
+        """In a process that has this thread's memory now."""
+        self._number.value = os.getpid()
+        if self._robust.value:
+            self._libc.syscall(ctypes.c_long(_SET_ROBUST_LIST), self._robust, self._robust_bytes)
+        try:
+            offset = ctypes.c_ssize_t.in_dll(self._libc, "__rseq_offset").value
+            size = ctypes.c_uint.in_dll(self._libc, "__rseq_size").value
+        except ValueError:  # Before glibc 2.35.
+            return
+        if size:
+            self._libc.syscall(
+                ctypes.c_long(_RSEQ),
+                ctypes.c_void_p(self._pointer + offset),
+                ctypes.c_uint(_RSEQ_BYTES),
+                ctypes.c_int(0),
+                ctypes.c_uint(_RSEQ_SIGNATURE),
+            )
+
+
+class Parting:
+    """Made once; each fork can part once."""
+
+    def __init__(self, machine: str = MACHINE) -> None:
+        """Raise `LookupError` or `OSError` where it is not possible."""
+        code = CODE[machine]
+        # Holds the interpreter lock, as a fork must.
+        self._libc = ctypes.PyDLL(None)
+        self._thread = Thread(self._libc)
+        self._page = _executable(self._libc, code)
+        empty = ctypes.c_char_p(b"")
+        arguments = (ctypes.c_char_p * 2)(b"init", None)
+        environment = (ctypes.c_char_p * 1)(None)
+        self._words = (ctypes.c_void_p * 3)(
+            ctypes.cast(empty, ctypes.c_void_p),
+            ctypes.cast(arguments, ctypes.c_void_p),
+            ctypes.cast(environment, ctypes.c_void_p),
+        )
+        self._kept = empty, arguments, environment
+        part = ctypes.PYFUNCTYPE(
+            ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_int
+        )
+        self._part = part(self._page)
+
+    def part(self, program: int, status: int) -> None:
+        """Returns in the function's process, while this one turns into `init`."""
+        awaited, held = os.pipe2(os.O_CLOEXEC)
+        # Out of the way of those that `init` has or closes.
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (program, status)]
+        ends = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (awaited, held)]
+        os.close(awaited)
+        os.close(held)
+        self._libc.PyOS_BeforeFork()
+        result = self._part(*high, ctypes.addressof(self._words), *ends)
+        if result != 0:
+            self._libc.PyOS_AfterFork_Parent()
+            if result > 0:
+                raise OSError(f"the function is process {result}, not {_FUNCTION_PID}")
+            raise OSError(-result, f"{init.__name__}: {os.strerror(-result)}")
+        self._thread.renew()
+        self._libc.PyOS_AfterFork_Child()
+        for fd in high:
+            os.close(fd)
+        self._libc.munmap(ctypes.c_void_p(self._page), ctypes.c_size_t(_PAGE))
+
+
+def _executable(libc: ctypes.PyDLL, code: bytes) -> int:
+    """The address of a page that holds these instructions, and that nobody can write to."""
+    libc.mmap.restype = ctypes.c_void_p
+    fd = os.memfd_create("part", os.MFD_CLOEXEC)
+    try:
+        os.write(fd, code.ljust(_PAGE, b"\0"))
+        size, offset = ctypes.c_size_t(_PAGE), ctypes.c_long(0)
+        page = libc.mmap(None, size, _READ | _EXECUTE, _PRIVATE, fd, offset)
+    finally:
+        os.close(fd)
+    if page is None or page == ctypes.c_void_p(-1).value:
+        raise OSError("no page to execute")
+    return int(page)
+
+
+def possible() -> "Parting | None":
+    """None where there must be an ordinary fork."""
+    try:
+        return Parting()
+    except (LookupError, OSError):
+        return None
