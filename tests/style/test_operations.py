@@ -1,8 +1,10 @@
 """The API agrees with the service model, and what is missing only becomes less."""
 
+import ast
 import inspect
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,9 @@ WITHOUT_SHAPE = {
     "ValidationException",
 }
 
+KNOWN_BY = {"recorded", "documented", "lampyr_only"}
+"""Markers that say how the right answer is known."""
+
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_every_handler_is_an_operation(module: object) -> None:
@@ -90,6 +95,48 @@ def test_the_model_has_no_unions_and_no_documents() -> None:
         assert not shape.get("union"), name
         assert not shape.get("document"), name
         assert not shape.get("xmlName"), name
+
+
+def test_every_operation_has_a_conformance_test_that_says_how_its_answer_is_known() -> None:
+    tested = {
+        name
+        for path in (ROOT / "tests" / "conformance").rglob("test_*.py")
+        for name in _used_by_marked_tests(ast.parse(path.read_text()))
+    }
+    assert {xform_name(operation) for operation in HANDLERS} - tested == set()
+
+
+def _used_by_marked_tests(module: ast.Module) -> set[str]:
+    """Names and texts in them, and in whatever of their module they use."""
+    uses = {name: set(_words(node)) for node in module.body for name in _defined(node)}
+    all_are = uses.get("pytestmark", set()) & KNOWN_BY
+    left = {
+        name
+        for name, words in uses.items()
+        if name.startswith("test_") and (all_are or words & KNOWN_BY)
+    }
+    used: set[str] = set()
+    while left:
+        words = uses[left.pop()] - used
+        used |= words
+        left |= words & set(uses)
+    return used
+
+
+def _defined(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    for target in getattr(node, "targets", None) or [getattr(node, "target", None)]:
+        yield from (
+            item.id for item in ast.walk(target or ast.Pass()) if isinstance(item, ast.Name)
+        )
+
+
+def _words(node: ast.AST) -> Iterator[str]:
+    for item in ast.walk(node):
+        for word in (getattr(item, name, None) for name in ("attr", "id", "value", "arg", "name")):
+            if isinstance(word, str):
+                yield word
 
 
 def test_the_table_of_operations_is_current(monkeypatch: pytest.MonkeyPatch) -> None:

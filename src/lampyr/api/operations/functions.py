@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 async def create_function(call: Call, request: dict[str, Any]) -> dict[str, Any]:
     refuse_unserved(request)
+    refuse_unserved(request["Code"])
     signing = request.get("CodeSigningConfigArn")
     tenancy = request.get("TenancyConfig") or {}
     version = await functions.create(
