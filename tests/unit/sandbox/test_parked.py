@@ -11,6 +11,7 @@ from lampyr.tasks import Tasks
 from lampyr.testing.clock import ManualClock
 from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec
 from lampyr.worker.sandbox.parked import IDLE_SECONDS, KINDS_MAX, READY, Parked, Parking
+from lampyr.worker.stock import PAUSE_SECONDS
 
 SPEC = SandboxSpec(
     environment_id="e",
@@ -52,8 +53,10 @@ class Yard:
         self.stopped += 1
 
     async def settle(self) -> None:
-        for _ in range(20):
-            await asyncio.sleep(0)
+        for seconds in (0.0, PAUSE_SECONDS):
+            await self.clock.advance(seconds)
+            for _ in range(20):
+                await asyncio.sleep(0)
 
 
 async def test_what_is_asked_for_once_waits_for_the_next_and_knows_nothing_of_a_function() -> None:
@@ -85,7 +88,7 @@ async def test_another_memory_size_is_another_kind_and_the_oldest_kind_gives_way
     yard.parking.close()
 
 
-async def test_one_that_dies_is_replaced_at_once_and_is_given_to_nobody() -> None:
+async def test_one_that_dies_is_replaced_and_is_given_to_nobody() -> None:
     yard = Yard()
     yard.parking.expect(SPEC)
     await yard.settle()

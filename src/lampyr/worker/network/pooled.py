@@ -23,6 +23,7 @@ from lampyr.worker.network.files import RESOLV_CONF, network_files, read_host_fi
 from lampyr.worker.network.keeper import protocol
 from lampyr.worker.network.keeper.client import KeeperClient
 from lampyr.worker.network.ruleset import GATEWAY, SLOTS_MAX
+from lampyr.worker.stock import Restock
 
 log = logging.getLogger(__name__)
 SHARED_DIR: Final = Path("/run/lampyr")
@@ -70,6 +71,7 @@ class PooledNetwork:
         self._tasks = Tasks()
         self._closing = False
         self._restarting = False
+        self._restock = Restock(pool_size // 2, self._refill)
 
     async def open(self) -> None:
         internet = self._egress is Egress.INTERNET
@@ -88,7 +90,7 @@ class PooledNetwork:
             raise NetworkError("the network is closed")
         if self._ready:
             slot = self._ready.popleft()
-            self._refill()
+            self._restock.taken(len(self._ready))
             return slot
         waiter: asyncio.Future[NetworkSlot] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
@@ -115,6 +117,7 @@ class PooledNetwork:
 
     async def close(self) -> None:
         self._closing = True
+        self._restock.cancel()
         await self._tasks.close()
         self._fail_waiting("the network is closed")
         while self._ready:

@@ -13,12 +13,18 @@ from lampyr.worker.runtimes.model import Runtime
 from lampyr.worker.sandbox.base import ParkSpec, TemplateSpec
 
 _VARIABLES: Final = frozenset(
-    {"AWS_LAMBDA_EXEC_WRAPPER", "LANG", "LANGUAGE", "OPENSSL_CONF", "OPENSSL_MODULES"}
-)
+    {
+        "AWS_LAMBDA_EXEC_WRAPPER", "AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA",
+        "AWS_LAMBDA_RUNTIME_VERBOSE", "LANG", "LANGUAGE", "OPENSSL_CONF", "OPENSSL_MODULES",
+    }
+)  # fmt: skip
 _PREFIXES: Final = (
     "PYTHON", "NODE_", "UV_", "SSL_", "ICU_", "LD_", "LC_", "MALLOC_", "GLIBC_",
 )  # fmt: skip
-"""Read by the interpreter, or by what loads it, before the first line of a program."""
+"""Read by the interpreter, or by what loads it, before the first line of a program.
+
+Two of them AWS's client for Node.js reads while it is loaded.
+"""
 _IMPORTED: Final = frozenset(sys.stdlib_module_names) | {
     "awslambdaric", "boto3", "botocore", "bootstrap", "dateutil", "jmespath", "lampyr_runtime",
     "lampyr_template", "runtime_client", "s3transfer", "six", "snapshot_restore_py", "spawner",

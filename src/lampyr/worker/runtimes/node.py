@@ -161,8 +161,10 @@ def _assemble(tree: Path, client: RuntimeClient, kept: Path) -> None:
     generation = client.version.partition(".")[0]
     for name, target in (
         ("runtime-client.cjs", "runtime-client.cjs"),
+        (f"ahead-{generation}.mjs", "ahead.mjs"),
         (f"start-{generation}.mjs", "start.mjs"),
         ("park.mjs", "park.mjs"),
+        ("rehearsal.cjs", "rehearsal.cjs"),
     ):
         shutil.copyfile(_OWN / name, tree / target)
         (tree / target).chmod(0o644)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from lampyr.limits import MIB
 from lampyr.tasks import Tasks
 from lampyr.worker.sandbox.base import SandboxError
 from lampyr.worker.sandbox.spawner import loop
+from lampyr.worker.stock import Restock
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Disks:
         self._making = asyncio.Lock()
         self._ready: dict[int, list[Disk]] = {}
         self._filling: set[int] = set()
+        self._restock: dict[int, Restock] = {}
         self._mkfs = shutil.which("mkfs.ext4", path=_SEARCH)
 
     @property
@@ -70,12 +73,18 @@ class Disks:
     async def take(self, tmp_mb: int) -> Disk:
         """One that is the caller's; raise `SandboxError` when it cannot be made."""
         ready = self._ready.get(tmp_mb)
-        disk = ready.pop() if ready else await self._make(tmp_mb)
-        self._fill(tmp_mb)
+        if not ready:
+            disk = await self._make(tmp_mb)
+            self._fill(tmp_mb)
+            return disk
+        disk = ready.pop()
+        self._restock[tmp_mb].taken(len(ready))
         return disk
 
     def close(self) -> None:
         """Give up those that nobody took; nothing fills any more, as the tasks have ended."""
+        for restock in self._restock.values():
+            restock.cancel()
         for ready in self._ready.values():
             for disk in ready:
                 disk.close()
@@ -89,7 +98,10 @@ class Disks:
 
     async def _refill(self, tmp_mb: int) -> None:
         try:
-            ready = self._ready.setdefault(tmp_mb, [])
+            if tmp_mb not in self._ready:
+                self._ready[tmp_mb] = []
+                self._restock[tmp_mb] = Restock(_READY // 2, partial(self._fill, tmp_mb))
+            ready = self._ready[tmp_mb]
             while len(ready) < _READY:
                 ready.append(await self._make(tmp_mb))
         except (SandboxError, OSError) as error:

@@ -12,6 +12,7 @@ from lampyr.clock import Clock
 from lampyr.tasks import Tasks
 from lampyr.worker.sandbox.base import SandboxError, SandboxSpec
 from lampyr.worker.sandbox.isolated import IsolatedSandbox
+from lampyr.worker.stock import PAUSE_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +129,9 @@ class Parking:
             self._tasks.start(self._filled(key, kind), "park")
 
     async def _filled(self, key: Key, kind: _Kind) -> None:
-        """Make those that are missing."""
+        """Make those that are missing, once whoever took one is likely to have started."""
         try:
+            await self._clock.sleep(PAUSE_SECONDS)
             while self._kinds.get(key) is kind and len(kind.ready) < READY:
                 await self._add(key, kind)
         finally:
@@ -153,7 +155,7 @@ class Parking:
         parked.sandbox.exited.add_done_callback(lambda _: self._ended(key, kind, parked))
 
     def _ended(self, key: Key, kind: _Kind, parked: Parked) -> None:
-        """It died while it waited: another takes its place at once."""
+        """It died while it waited: another takes its place."""
         if parked in kind.ready:
             kind.ready.remove(parked)
             parked.give_up()

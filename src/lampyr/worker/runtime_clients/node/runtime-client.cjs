@@ -14,14 +14,14 @@ const Module = require("node:module");
 const fs = require("node:fs");
 const net = require("node:net");
 
-const API = process.env.AWS_LAMBDA_RUNTIME_API;
 const PREFIX = "/2018-06-01/runtime/invocation/";
-const NEXT = `GET ${PREFIX}next HTTP/1.1\r\nHost: ${API}\r\nUser-Agent: aws-lambda-nodejs/${process.version}\r\n\r\n`;
 const CAUSE_BYTES_MAX = 32 * 1024;
 const ONE_WRITE_CHARACTERS_MAX = 64 * 1024;
 const ACCEPTED = 202;
 const EXIT_MILLISECONDS_MAX = 1000;
 
+let api = ""; // Host and port. A process that waits for its function is told them last.
+let nextRequest = "";
 let socket = null;
 let answered = false; // Whether this connection has served: only then may it have gone stale.
 let unread = null; // What came in and is not a whole answer yet.
@@ -33,11 +33,18 @@ let accepted = null; // The bytes of a whole answer that said so: the same nearl
 let timer = null; // Sends what `next` was not called for.
 let waiter = null; // The promise of `next`: { resolve, reject }.
 
+function locate() {
+  api = process.env.AWS_LAMBDA_RUNTIME_API;
+  const agent = `aws-lambda-nodejs/${process.version}`;
+  nextRequest = `GET ${PREFIX}next HTTP/1.1\r\nHost: ${api}\r\nUser-Agent: ${agent}\r\n\r\n`;
+}
+
 function post(path, body, headers, what) {
+  if (api === "") locate();
   if (held !== null) flush();
   const length = Buffer.byteLength(body);
   const head =
-    `POST ${PREFIX}${path} HTTP/1.1\r\nHost: ${API}\r\nContent-Type: application/json\r\n` +
+    `POST ${PREFIX}${path} HTTP/1.1\r\nHost: ${api}\r\nContent-Type: application/json\r\n` +
     `${headers}Content-Length: ${length}\r\n\r\n`;
   held = { head, body, what };
   // Should the runtime not ask for the next invocation at once, the response goes alone.
@@ -69,8 +76,8 @@ function send(next) {
 }
 
 function connect() {
-  const split = API.lastIndexOf(":");
-  const made = net.connect(Number(API.slice(split + 1)), API.slice(0, split));
+  const split = api.lastIndexOf(":");
+  const made = net.connect(Number(api.slice(split + 1)), api.slice(0, split));
   made.setNoDelay(true);
   made.on("data", receive);
   made.on("error", () => {}); // "close" follows, and says what it means.
@@ -97,7 +104,7 @@ function lost(which) {
   if (waiter === null) {
     flush();
   } else if (stale || held !== null) {
-    send(NEXT);
+    send(nextRequest);
   } else {
     const { reject } = waiter;
     waiter = null;
@@ -218,7 +225,8 @@ const client = {
     return new Promise((resolve, reject) => {
       waiter = { resolve, reject };
       if (socket !== null) socket.ref();
-      send(NEXT);
+      if (api === "") locate();
+      send(nextRequest);
     });
   },
   done(id, body) {
