@@ -22,11 +22,15 @@ from lampyr.model.function import LATEST, Function, FunctionVersion
 from lampyr.model.invocation import Invocation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lampyr.api.call import Call
 
 LARGE_JSON_BYTES: Final = 256 * 1024
 """From here on JSON is checked on a thread, so that other callers do not wait for it."""
 CLIENT_CONTEXT_BYTES_MAX: Final = 3_583
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = vars(json.JSONDecoder())["scan_once"]
+"""What `json.loads` calls in the end: a value, and where it ended."""
 
 
 async def found_version(
@@ -82,6 +86,17 @@ def check_small_json(payload: bytes) -> None:
             f"Could not parse request body into json: Could not parse payload into json: {error}"
         )
         raise InvalidRequestContentException(message) from error
+
+
+def check_small_payload(payload: bytes) -> None:
+    """The same, faster where there is nothing around the JSON: as it nearly always is."""
+    try:
+        text = payload.decode()
+        if _scan(text, 0)[1] == len(text):
+            return
+    except (ValueError, StopIteration, RecursionError):
+        pass
+    check_small_json(payload)  # White space around it; or it says what is wrong.
 
 
 def client_context(value: str | None) -> str | None:

@@ -1,8 +1,8 @@
 """Plans of callers who sign: their heads differ each time, in nothing that matters to a call.
 
-Where a head has no headers but those named here, its plan follows from method, path, query, `Host`
-and the credential that the signature names. It is made once, then, by those five. What is planned
-is an invocation (`warm.py`) or something to read (`reads.py`).
+Where a head has no headers but those named here, its plan follows from method, path, query, `Host`,
+`X-Amz-Invocation-Type` and the credential that the signature names. It is made once, then, by
+those. What is planned is an invocation (`warm.py`) or something to read (`reads.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _NAMES_MAX: Final = 24
 
 _HOST: Final = b"host"
 _AUTHORIZATION: Final = b"authorization"
+_TYPE: Final = b"x-amz-invocation-type"
 _INDIFFERENT: Final = frozenset(
     {
         b"accept",
@@ -38,7 +39,7 @@ _INDIFFERENT: Final = frozenset(
 """Headers that nothing between the front door and an invocation looks at."""
 _SIGNED: Final = b"AWS4-HMAC-SHA256 Credential="
 
-Key = tuple[str, str, str, bytes, bytes]
+Key = tuple[str, str, str, bytes, bytes, bytes]
 
 
 class _Kind(NamedTuple):
@@ -46,6 +47,7 @@ class _Kind(NamedTuple):
 
     host: bytes
     authorization: bytes
+    invocation_type: bytes | None
 
 
 class Plans(Generic[T]):
@@ -69,7 +71,9 @@ class Plans(Generic[T]):
         signed = b"Signature=" in rest and b"SignedHeaders=" in rest
         if not signed or not credential.startswith(_SIGNED) or "X-Amz-" in request.query:
             return None
-        return request.method, request.path, request.query, fields[kind.host], credential
+        host, name = fields[kind.host], kind.invocation_type
+        invocation_type = b"" if name is None else fields[name]
+        return request.method, request.path, request.query, host, credential, invocation_type
 
     def get(self, key: Key) -> T | None:
         return self._plans.get(key)
@@ -89,8 +93,8 @@ def _kind(names: tuple[bytes, ...]) -> _Kind | None:
     spelt = {name.lower(): name for name in names}
     if len(names) > _NAMES_MAX or len(spelt) < len(names):
         return None
-    if not spelt.keys() - {_HOST, _AUTHORIZATION} <= _INDIFFERENT:
+    if not spelt.keys() - {_HOST, _AUTHORIZATION, _TYPE} <= _INDIFFERENT:
         return None
     if _HOST not in spelt or _AUTHORIZATION not in spelt:
         return None
-    return _Kind(spelt[_HOST], spelt[_AUTHORIZATION])
+    return _Kind(spelt[_HOST], spelt[_AUTHORIZATION], spelt.get(_TYPE))

@@ -7,11 +7,11 @@ which serves whatever is refused here, and says why.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from lampyr.api.accepting import AcceptingPath
 from lampyr.api.call import trace_of
-from lampyr.api.invocations import LARGE_JSON_BYTES, check_small_json, client_context
+from lampyr.api.invocations import LARGE_JSON_BYTES, check_small_payload, client_context
 from lampyr.api.operations import invoke
 from lampyr.arn import function_reference
 from lampyr.errors import ServiceError
@@ -31,14 +31,19 @@ if TYPE_CHECKING:
     Done = Callable[[bytes], None]
     """Takes the answer, as it goes over the wire."""
 
-_scan: Final[Callable[[str, int], tuple[Any, int]]] = vars(json.JSONDecoder())["scan_once"]
-"""What `json.loads` calls in the end: a value, and where it ended."""
-
 
 class Plan:
     """What the head of a request says about the invocation it asks for. Nobody writes to it."""
 
-    __slots__ = ("client_context", "reference", "repeats", "tenant_id", "trace", "wants_log_tail")
+    __slots__ = (
+        "client_context",
+        "is_event",
+        "reference",
+        "repeats",
+        "tenant_id",
+        "trace",
+        "wants_log_tail",
+    )
 
     def __init__(self, call: Call, arguments: dict[str, Any], *, repeats: bool) -> None:
         """`arguments` without a payload. Raises `ServiceError`."""
@@ -49,14 +54,16 @@ class Plan:
         self.client_context = client_context(arguments.get("ClientContext"))
         self.tenant_id: str | None = arguments.get("TenantId")
         self.wants_log_tail = arguments.get("LogType") == "Tail"
+        self.is_event = arguments.get("InvocationType") == InvocationType.EVENT
+        """Its caller does not wait for the result."""
         self.repeats = repeats
         """Whether the same head will mean the same the next time."""
 
 
 def is_plain(arguments: dict[str, Any]) -> bool:
-    """Whether these are arguments of an invocation whose caller waits for the result."""
+    """Whether these are arguments of an invocation that runs, and is nothing but that."""
     kind = arguments.get("InvocationType", InvocationType.REQUEST_RESPONSE)
-    return kind == InvocationType.REQUEST_RESPONSE and "DurableExecutionName" not in arguments
+    return kind != InvocationType.DRY_RUN and "DurableExecutionName" not in arguments
 
 
 class WarmPath:
@@ -66,12 +73,15 @@ class WarmPath:
         self._invoker = services.invoker
         self._serialize = serialize
         self._error = error
+        self._accepting = AcceptingPath(services, serialize, error)
 
     def begin(self, plan: Plan, payload: bytes, request_id: str, done: Done) -> bool:
         """Run it where an environment is warm: `done` gets the answer, some time later.
 
         False, and nothing is done, where there is none or the call would be refused.
         """
+        if plan.is_event:
+            return self._accepting.begin(plan, payload, request_id, done)
         if len(payload) >= LARGE_JSON_BYTES:
             return False
         reference = plan.reference
@@ -92,7 +102,7 @@ class WarmPath:
         try:
             version = resolve(function, reference.qualifier, reference.unqualified_arn)
             if payload:
-                _check_json(payload)
+                check_small_payload(payload)
             invocation = Invocation(
                 request_id=request_id,
                 payload=payload or b"{}",
@@ -115,13 +125,3 @@ def success(result: InvokeResult, request_id: str) -> bytes:
         f"content-type: application/json\r\ncontent-length: {len(result.payload)}\r\n\r\n"
     )
     return head.encode() + result.payload
-
-
-def _check_json(payload: bytes) -> None:
-    try:
-        text = payload.decode()
-        if _scan(text, 0)[1] == len(text):
-            return
-    except (ValueError, StopIteration, RecursionError):
-        pass
-    check_small_json(payload)  # White space around it; or it says what is wrong.

@@ -33,7 +33,7 @@ from lampyr.queue.alarm import Alarm
 from lampyr.queue.contents import Contents
 from lampyr.queue.deliveries import Deliveries, Ways
 from lampyr.queue.lanes import BURST, BURST_IN_A_CROWD, Lane
-from lampyr.queue.ledger import Ledger
+from lampyr.queue.ledger import Done, Ledger
 from lampyr.queue.parts import QueueParts, Told
 from lampyr.queue.records import Outcome
 from lampyr.queue.rules import Condition, Patience, patience_of
@@ -88,6 +88,23 @@ class AsyncQueue:
 
     async def accept(self, function: Function, qualifier: str | None, content: Content) -> None:
         """Returns when the event is durable. Raises as Lambda does when the queue is full."""
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def told(error: BaseException | None) -> None:
+            if durable.done():
+                return
+            if error is None:
+                durable.set_result(None)
+            else:
+                durable.set_exception(error)
+
+        self.put(function, qualifier, content, told)
+        await durable
+
+    def put(
+        self, function: Function, qualifier: str | None, content: Content, durable: Done
+    ) -> None:
+        """The same without a task: `durable` hears when the event is, or why it is not."""
         if self._count >= EVENTS_MAX:
             raise TooManyRequestsException("Rate Exceeded.", Reason="CallerRateLimitExceeded")
         now = self._clock.now()
@@ -103,21 +120,16 @@ class AsyncQueue:
         )
         self._count += 1
         loop = asyncio.get_running_loop()
-        durable: asyncio.Future[None] = loop.create_future()
 
         def done(error: BaseException | None) -> None:
             if error is None:
-                if not durable.done():
-                    durable.set_result(None)
                 # Answered first; and a fault in what follows is no other caller's.
                 loop.call_soon(self._arrived, event)
             else:
                 self._count -= 1
-                if not durable.done():
-                    durable.set_exception(error)
+            durable(error)
 
         self._ledger.put(event, done)
-        await durable
 
     async def written(self) -> None:
         """Returns when every change so far is durable."""

@@ -153,7 +153,7 @@ async def test_credentials_that_end_are_asked_for_every_time(
     [
         ({}, True),
         ({"x-amz-invocation-type": "RequestResponse", "x-amz-log-type": "Tail"}, True),
-        ({"x-amz-invocation-type": "Event"}, False),
+        ({"x-amz-invocation-type": "Event"}, True),
         ({"x-amz-invocation-type": "DryRun"}, False),
         ({"x-amz-durable-execution-name": "one"}, False),
         ({"content-encoding": "gzip"}, False),
@@ -162,7 +162,7 @@ async def test_credentials_that_end_are_asked_for_every_time(
         ({"authorization": "AWS4-HMAC-SHA256 nonsense"}, False),
     ],
 )
-def test_what_is_more_than_a_plain_invocation_has_no_plan(
+def test_what_is_more_than_an_invocation_has_no_plan(
     headers: dict[str, str], planned: bool
 ) -> None:
     assert (_api().plan(request("POST", PATH, b"{}", headers)) is not None) == planned
@@ -195,6 +195,7 @@ def signed(key: str = "AKIAUSER", **fields: str) -> Request:
     [
         pytest.param(signed(X_Amz_Date="20261129T130001Z", amz_sdk_request="a"), True, id="date"),
         pytest.param(signed(X_Amz_Log_Type="Tail"), False, id="log type"),
+        pytest.param(signed(X_Amz_Invocation_Type="Event"), False, id="invocation type"),
         pytest.param(signed(X_Amzn_Trace_Id="Root=1-2-3"), False, id="trace"),
         pytest.param(signed(Origin="http://127.0.0.1:4566"), False, id="origin"),
         pytest.param(signed(Host="localhost:4566"), False, id="host"),
