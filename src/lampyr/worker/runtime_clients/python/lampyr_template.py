@@ -16,16 +16,18 @@ from typing import Any
 
 import lampyr_runtime  # type: ignore[import-not-found]
 
-SERVICES = ("s3", "dynamodb", "sqs", "sns", "lambda", "events", "ssm", "secretsmanager", "sts")
-"""Whose models are in memory; those of others are read when they are asked for."""
 _SOURCES = "/mnt"
+_SPENT: list[object] = []
 
 
 def main() -> None:
     gc.disable()
     search = lampyr_runtime.load()
     bare = _resident()
-    _load_sdk()
+    import lampyr_sdk  # type: ignore[import-not-found]
+
+    lampyr_sdk.load()
+    del sys.modules["lampyr_sdk"]
     _serve({"bare_bytes": bare, "bytes": _resident()})
     # From here on this is the process of a function.
     gc.enable()
@@ -43,32 +45,9 @@ def _serve(about: dict[str, object]) -> None:
     gc.collect()
     gc.freeze()
     fork.serve(about)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "spawner"]:
-        del sys.modules[name]
-
-
-def _load_sdk() -> None:
-    """Import all that a first client imports, and read what it would read."""
-    import boto3
-    import botocore.session
-
-    nobody = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
-    session = boto3.Session(**nobody)
-    for service in SERVICES:
-        session.client(service)
-    loader: Any = session._session.get_component("data_loader")
-    known = {key: value for key, value in loader._cache.items() if "resources-1" not in key}
-    module: Any = botocore.session
-    create_loader = module.create_loader
-
-    def create(search_path_string: str | None = None) -> object:
-        """Where nobody has added models of their own, a loader begins with what is known."""
-        made = create_loader(search_path_string)
-        if search_path_string is None:
-            made._cache.update(known)
-        return made
-
-    module.create_loader = create
+    names = [name for name in sys.modules if name.partition(".")[0] == "spawner"]
+    # Kept as they are: to take them apart would copy the pages that they are in.
+    _SPENT.extend(map(sys.modules.pop, names))
 
 
 def _refresh() -> None:
