@@ -42,12 +42,13 @@ def _serve(about: dict[str, object]) -> None:
 
     sys.path.remove(_SOURCES)
     sys.path_importer_cache.pop(_SOURCES, None)
+    # Found here, not in the fork: to look at each of 800 names is to copy 200 pages.
+    ours = [name for name in sys.modules if name.partition(".")[0] == "spawner"]
     gc.collect()
     gc.freeze()
     fork.serve(about)
-    names = [name for name in sys.modules if name.partition(".")[0] == "spawner"]
     # Kept as they are: to take them apart would copy the pages that they are in.
-    _SPENT.extend(map(sys.modules.pop, names))
+    _SPENT.extend(map(sys.modules.pop, ours))
 
 
 def _refresh() -> None:

@@ -25,6 +25,7 @@ from .linux import (
     CLONE_NEWCGROUP,
     CLONE_NEWNET,
     CLONE_NEWUSER,
+    block_signals,
     die_with_parent,
     drop_capabilities,
     enter,
@@ -83,7 +84,7 @@ class Child:
 
     def run(self) -> None:
         """Returns in the function's process alone, and only where `_turn` does."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        block_signals()
         if self._inherited.server is not None:
             os.close(self._inherited.server)
         die_with_parent(signal.SIGKILL)

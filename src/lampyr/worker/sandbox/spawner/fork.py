@@ -28,6 +28,7 @@ from .linux import (
     CLONE_NEWUSER,
     CLONE_NEWUTS,
     CLONE_PARENT,
+    block_signals,
     close_from,
     die_with_parent,
     fork_into,
@@ -55,7 +56,7 @@ class Forked(Child):
     def _turn(self) -> None:
         settle(self._start)
         close_from(_FIRST_FREE_FD)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        block_signals(block=False)
         # Where the host lacks the locale that LANG names, Python chooses another and says so here.
         locale = os.environ.get("LC_CTYPE")
         os.environ.clear()

@@ -35,6 +35,8 @@ _MOVE_FROM_EMPTY_PATH = 4
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 """The same on every machine."""
 _SIGCHLD = 17
+_SIG_SETMASK = 2
+_SIGNAL_SET_BYTES = 128
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_CAPBSET_READ = 23
@@ -139,12 +141,12 @@ def pivot_root(new_root: str, old_root: str | None = None) -> None:
 def fork_into(namespaces: int) -> tuple[int, int]:
     """Fork, the child in new namespaces: (0, -1) in the child, (pid, pidfd) in the parent.
 
-    With `CLONE_PARENT` the child is a sibling, which the parent of this process has to reap.
+    With `CLONE_PARENT` the child is a sibling, which the parent of this process has to reap. A
+    process of one thread needs nothing else. What modules have done after a fork is done when a
+    function begins: see `parting`.
     """
     pidfd = ctypes.c_int(-1)
     number = _number("clone")
-    # These are what os.fork itself calls around the system call.
-    _python.PyOS_BeforeFork()
     pid = _python.syscall(
         ctypes.c_long(number),
         ctypes.c_ulong(namespaces | CLONE_PIDFD | _SIGCHLD),
@@ -154,9 +156,7 @@ def fork_into(namespaces: int) -> tuple[int, int]:
         ctypes.c_void_p(None),
     )
     if pid == 0:
-        _python.PyOS_AfterFork_Child()
         return 0, -1
-    _python.PyOS_AfterFork_Parent()
     _check(pid, "clone")
     return pid, pidfd.value
 
@@ -188,6 +188,16 @@ def _prctl(option: int, first: int = 0, second: int = 0) -> int:
 def die_with_parent(signal_number: int) -> None:
     """Be sent `signal_number` when the parent dies; undone by every change of credentials."""
     _check(_prctl(_PR_SET_PDEATHSIG, signal_number), "PR_SET_PDEATHSIG")
+
+
+def block_signals(*, block: bool = True) -> None:
+    """Block all; or none. By way of `signal`, each would be an object."""
+    every = ctypes.create_string_buffer(_SIGNAL_SET_BYTES)
+    if block:
+        _libc.sigfillset(every)
+    number = _libc.pthread_sigmask(_SIG_SETMASK, every, None)
+    if number:
+        raise OSError(number, f"pthread_sigmask: {os.strerror(number)}")
 
 
 def set_dumpable(dumpable: bool) -> None:
