@@ -28,9 +28,22 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenWindow:
+    """A tumbling window that is not over."""
+
+    start: int
+    end: int
+    """Seconds since the epoch."""
+    state: str
+    """What the function made of it so far, as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShardProgress:
     position: Position
     ended: bool = False
+    windows: Mapping[str, OpenWindow] = field(default_factory=dict)
+    """By the number of the lane that it is open in; what is behind the position is in its state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

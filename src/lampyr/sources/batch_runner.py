@@ -14,10 +14,16 @@ from lampyr.model.invocation import InvokeResult
 from lampyr.sources.base import Caller
 from lampyr.sources.rules import backoff_seconds
 from lampyr.sources.stream_base import Discard, Discards, Record, Stream, StreamRules, Window
-from lampyr.sources.stream_rules import first_failed, halves, is_too_old
+from lampyr.sources.stream_rules import (
+    answers_window,
+    carried_on,
+    first_failed,
+    halves,
+    is_too_old,
+)
 
-Done = Callable[[Sequence[Record]], None]
-"""Hears of records that need not be run again."""
+Done = Callable[[Sequence[Record], Window | None], None]
+"""Hears of records that need not be run again, and of the window with them in its state."""
 
 
 @dataclass(slots=True)
@@ -53,49 +59,51 @@ class BatchRunner:
 
     async def run(
         self, records: Sequence[Record], done: Done, window: Window | None = None
-    ) -> InvokeResult | None:
-        """Returns when every record is done; the last answer of the function, if it gave one."""
+    ) -> Window | None:
+        """Returns when every record is done; the window with what the function made of it."""
         return await self._run(records, done, window, _Attempts())
 
     async def _run(
         self, records: Sequence[Record], done: Done, window: Window | None, attempts: _Attempts
-    ) -> InvokeResult | None:
-        last: InvokeResult | None = None
-        while records or (window is not None and window.final and last is None):
-            records = await self._drop_old(records, done, attempts)
-            if not records and not (window is not None and window.final):
-                return last
+    ) -> Window | None:
+        # The end of a window is told once more, without records.
+        untold = window is not None and window.final
+        while records or untold:
+            records = await self._drop_old(records, done, window, attempts)
+            if not (records or untold):
+                break
             result = await self._call(records, window, attempts)
             if result is None:
                 continue
-            count = self._succeeded(result, records)
+            count = 0
+            worked = result.function_error is None and answers_window(result.payload, window)
+            if worked:
+                window = carried_on(result.payload, window)
+                count = self._succeeded(result, records)
             if count:
-                done(records[:count])
+                done(records[:count], window)
                 records = records[count:]
-            if count or result.function_error is None:
-                last = result
-            if not records and result.function_error is None:
+            if worked and not records:
                 self._result("OK")
-                return last
+                break
             self._result("PROBLEM: Function call failed")
             if self._rules().bisect and len(records) > 1:
                 first, second = halves(records)
-                await self._run(first, done, window, _Attempts(attempts.failed))
+                window = await self._run(first, done, window, _Attempts(attempts.failed))
                 return await self._run(second, done, window, _Attempts(attempts.failed))
             attempts.failed += 1
             if self._exhausted(attempts):
-                await self._give_up(
-                    records, done, attempts, result, self._stream.event(records, window)
-                )
-                return last
+                if records:
+                    event = self._stream.event(records, window)
+                    await self._give_up(records, attempts, result, event)
+                    done(records, window)
+                break
             attempts.refused += 1
             await self._clock.sleep(backoff_seconds(attempts.refused))
-        return last
+        return window
 
     def _succeeded(self, result: InvokeResult, records: Sequence[Record]) -> int:
-        """How many records, from the first."""
-        if result.function_error is not None:
-            return 0
+        """How many records, from the first, of a function that worked."""
         if not self._rules().partial:
             return len(records)
         return first_failed(records, result.payload)
@@ -122,7 +130,7 @@ class BatchRunner:
         return result
 
     async def _drop_old(
-        self, records: Sequence[Record], done: Done, attempts: _Attempts
+        self, records: Sequence[Record], done: Done, window: Window | None, attempts: _Attempts
     ) -> Sequence[Record]:
         """Those that are young enough; the older ones at the front are given up."""
         now = self._clock.now()
@@ -132,13 +140,12 @@ class BatchRunner:
         if old:
             discard = self._discard(records[:old], "RecordAgeExceeded", attempts)
             await self._discards.send(self._rules(), discard)
-            done(records[:old])
+            done(records[:old], window)
         return records[old:]
 
     async def _give_up(
         self,
         records: Sequence[Record],
-        done: Done,
         attempts: _Attempts,
         result: InvokeResult,
         payload: bytes,
@@ -152,7 +159,6 @@ class BatchRunner:
             payload=payload,
         )
         await self._discards.send(self._rules(), discard)
-        done(records)
 
     def _discard(
         self, records: Sequence[Record], condition: str, attempts: _Attempts, **more: Any

@@ -27,7 +27,7 @@ from lampyr.sources.stream_base import (
     StreamRules,
     Window,
 )
-from lampyr.sources.stream_rules import lane_of, state_of, window_of
+from lampyr.sources.stream_rules import is_over, kept, lane_of, taken_up, window_of
 from lampyr.sources.waiting import first
 from lampyr.tasks import Tasks
 
@@ -46,7 +46,7 @@ class ShardReader:
         self,
         *,
         shard: str,
-        position: Position,
+        progress: ShardProgress,
         rules: Callable[[], StreamRules],
         stream: Stream,
         runner: BatchRunner,
@@ -56,7 +56,8 @@ class ShardReader:
     ) -> None:
         """`saved` hears of progress, to make it durable."""
         self._shard = shard
-        self._position = position
+        self._position = progress.position
+        self._windows = progress.windows
         self._rules = rules
         self._stream = stream
         self._runner = runner
@@ -69,10 +70,11 @@ class ShardReader:
         self._tasks = Tasks()
         self._lanes: list[_Lane] = []
         self._last_read: str | None = None
+        self.caught_up = False
+        """The last read found nothing."""
 
     async def run(self) -> None:
-        factor = self._rules().factor
-        self._lanes = [_Lane(self) for _ in range(factor)]
+        self._lanes = [_Lane(self, self._window(n)) for n in range(self._rules().factor)]
         for number, lane in enumerate(self._lanes):
             self._tasks.start(lane.run(), f"lane {number} of {self._shard}")
         try:
@@ -83,6 +85,13 @@ class ShardReader:
         finally:
             await self._tasks.close()
         self._saved(ShardProgress(position=self._place(), ended=True))
+
+    def _window(self, lane: int) -> Window | None:
+        """The one that an earlier reader left open."""
+        rules, found = self._rules(), self._windows.get(str(lane))
+        if found is None or not rules.window_seconds:
+            return None
+        return taken_up(found, self._shard, rules.source_arn)
 
     async def _read_all(self) -> None:
         iterator: str | None = None
@@ -116,7 +125,10 @@ class ShardReader:
 
     def _take(self, page: Page) -> None:
         """Share a page's records among the lanes."""
-        if not page.records:
+        self.caught_up = not page.records
+        if self.caught_up:
+            for lane in self._lanes:
+                lane.look()
             return
         rules = self._rules()
         self._last_read = page.records[-1].sequence
@@ -146,9 +158,14 @@ class ShardReader:
 
     def done(self, records: Sequence[Record]) -> None:
         if self._frontier.done(records):
-            self._saved(ShardProgress(position=self._place()))
+            self.save()
         if len(self._frontier) < AHEAD_MAX:
             self._room.set()
+
+    def save(self) -> None:
+        found = ((str(number), lane.window) for number, lane in enumerate(self._lanes))
+        windows = {number: kept(window) for number, window in found if window is not None}
+        self._saved(ShardProgress(position=self._place(), windows=windows))
 
     def _place(self) -> Position:
         sequence = self._frontier.sequence
@@ -174,15 +191,20 @@ class ShardReader:
 class _Lane:
     """Runs the records of some partitions, one batch after the other."""
 
-    def __init__(self, reader: ShardReader) -> None:
+    def __init__(self, reader: ShardReader, window: Window | None) -> None:
         self._reader = reader
         self._records: deque[Record] = deque()
         self._arrived = asyncio.Event()
         self._ended = False
-        self._window: Window | None = None
+        self.window = window
+        """The tumbling window that is open."""
 
     def put(self, record: Record) -> None:
         self._records.append(record)
+        self._arrived.set()
+
+    def look(self) -> None:
+        """There may be a window to close."""
         self._arrived.set()
 
     def end(self) -> None:
@@ -203,10 +225,13 @@ class _Lane:
                 return
 
     def _window_left(self) -> float | None:
-        """Seconds until the open tumbling window closes; None when none is open."""
-        if self._window is None:
+        """Seconds until the open tumbling window closes; None while nobody can say.
+
+        As long as there is more to read, there may be more that belongs to it.
+        """
+        if self.window is None or not self._reader.caught_up:
             return None
-        return max(0.0, self._window.end - self._reader.clock.now())
+        return max(0.0, self.window.end - self._reader.clock.now())
 
     async def _wait(self, seconds: float | None) -> None:
         """Until there is a record, the end, or a window to close."""
@@ -236,10 +261,14 @@ class _Lane:
 
     async def _run_batch(self, batch: list[Record]) -> None:
         window = self._open_window(batch[0])
-        result = await self._reader.runner.run(batch, self._reader.done, window)
-        if window is not None:
-            state = {} if result is None else state_of(result.payload)
-            self._window = _with(window, state=state)
+        self.window = await self._reader.runner.run(batch, self._done, window)
+        if self.window is not None and is_over(self.window):
+            await self._tell_end(self.window, early=True)
+
+    def _done(self, records: Sequence[Record], window: Window | None) -> None:
+        """The checkpoint has the state with those records in it."""
+        self.window = window
+        self._reader.done(records)
 
     # Tumbling windows -------------------------------------------------------------------
 
@@ -255,8 +284,8 @@ class _Lane:
         rules = self._reader.rules
         if not rules.window_seconds:
             return None
-        if self._window is not None:
-            return self._window
+        if self.window is not None:
+            return self.window
         start, end = window_of(record, rules.window_seconds)
         return Window(
             start=start, end=end, state={}, shard=self._reader.shard, source_arn=rules.source_arn
@@ -264,16 +293,18 @@ class _Lane:
 
     async def _close_window(self) -> None:
         """Tell the function that its window is over, when it is: by time, or by a later record."""
-        window = self._window
+        window = self.window
         if window is None:
             return
         seconds = self._reader.rules.window_seconds
         later = bool(self._records) and window_of(self._records[0], seconds)[0] != window.start
-        over = not self._records and self._reader.clock.now() >= window.end
+        over = not self._records and self._window_left() == 0
         if later or over or (self._ended and not self._records):
-            await self._reader.runner.run((), self._reader.done, _with(window, final=True))
-            self._window = None
+            await self._tell_end(window)
 
-
-def _with(window: Window, **members: object) -> Window:
-    return replace(window, **members)  # type: ignore[arg-type]
+    async def _tell_end(self, window: Window, *, early: bool = False) -> None:
+        """What else belongs to a window that ended early begins with an empty state."""
+        last = replace(window, final=True, early=early)
+        await self._reader.runner.run((), self._done, last)
+        self.window = None
+        self._reader.save()

@@ -115,7 +115,7 @@ class StreamPoller:
         )
         reader = ShardReader(
             shard=shard.id,
-            position=self._progress[shard.id].position,
+            progress=self._progress[shard.id],
             rules=rules,
             stream=self._stream,
             runner=runner,

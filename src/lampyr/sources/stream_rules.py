@@ -7,14 +7,18 @@ https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
 import json
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from lampyr.model.checkpoint import Position, ShardProgress, Start
+from lampyr.limits import MIB
+from lampyr.model.checkpoint import OpenWindow, Position, ShardProgress, Start
 from lampyr.sources.rules import failed_items
 from lampyr.sources.stream_base import Discard, Record, Shard, StreamRules, Window
 
 T = TypeVar("T")
+STATE_BYTES_MAX: Final = 1 * MIB
+"""Of a tumbling window, as JSON."""
 
 
 def readable(shards: Iterable[Shard], progress: Mapping[str, ShardProgress]) -> list[Shard]:
@@ -91,14 +95,42 @@ def event(records: Sequence[Record], window: Window | None = None) -> bytes:
     return f'{{"Records":[{texts}],{json.dumps(more)[1:]}'.encode()
 
 
-def state_of(payload: bytes) -> Any:
-    """The state that the function returned for its window; an empty one when it returned none."""
+def answers_window(payload: bytes, window: Window | None) -> bool:
+    """Whether a function's answer will do: in a window it must have a state, but at its end."""
+    return window is None or window.final or _state_of(payload) is not None
+
+
+def carried_on(payload: bytes, window: Window | None) -> Window | None:
+    """The window with the state that the function returned for it."""
+    if window is None or window.final:
+        return window
+    return replace(window, state=_state_of(payload))
+
+
+def is_over(window: Window) -> bool:
+    """Whether its state has become too large: then Lambda ends the window early."""
+    return len(json.dumps(window.state, separators=(",", ":"))) > STATE_BYTES_MAX
+
+
+def kept(window: Window) -> OpenWindow:
+    """What of a window goes into a checkpoint."""
+    state = json.dumps(window.state, separators=(",", ":"))
+    return OpenWindow(start=window.start, end=window.end, state=state)
+
+
+def taken_up(window: OpenWindow, shard: str, source_arn: str) -> Window:
+    state = json.loads(window.state)
+    return Window(
+        start=window.start, end=window.end, state=state, shard=shard, source_arn=source_arn
+    )
+
+
+def _state_of(payload: bytes) -> Any:
     try:
         answer = json.loads(payload or b"null")
     except ValueError:
-        return {}
-    state = answer.get("state") if isinstance(answer, dict) else None
-    return {} if state is None else state
+        return None
+    return answer.get("state") if isinstance(answer, dict) else None
 
 
 def discard_record(

@@ -12,7 +12,7 @@ from lampyr.model.checkpoint import Position, ShardProgress, Start
 from lampyr.sources.base import BatchRules, SourceError, Target
 from lampyr.sources.stream_base import IteratorExpiredError, StreamRules
 from lampyr.sources.stream_poller import StreamPoller
-from lampyr.sources.stream_rules import discard_record
+from lampyr.sources.stream_rules import STATE_BYTES_MAX, discard_record
 from lampyr.testing.builders import a_key
 from lampyr.testing.clock import ManualClock
 from tests.unit.sources.fakes import (
@@ -269,9 +269,7 @@ async def test_a_batching_window_gathers() -> None:
 
 async def test_a_tumbling_window_carries_its_state_and_is_closed() -> None:
     bench = Bench(size=2, window_seconds=30)
-    bench.function.answer = lambda event: {
-        "state": {"n": event["state"].get("n", 0) + len(event["Records"])}
-    }
+    bench.function.answer = counting
     bench.stream.put("s1", *"abc")
     async with bench.running():
         await bench.let_time_pass(lambda: len(bench.function.events) >= 3, step=1.0)
@@ -287,6 +285,77 @@ async def test_a_tumbling_window_carries_its_state_and_is_closed() -> None:
     assert window["start"].endswith("Z")
     assert window["start"] < window["end"]
     assert bench.function.events[0]["shardId"] == "s1"
+
+
+def counting(event: Any) -> Any:
+    """A function that counts its window's records."""
+    return {"state": {"n": event["state"].get("n", 0) + len(event["Records"])}}
+
+
+async def test_an_open_window_and_its_state_survive_a_restart() -> None:
+    bench = Bench(size=2, window_seconds=900)
+    bench.function.answer = counting
+    bench.stream.put("s1", "a", "b")
+    async with bench.running():
+        await bench.let_time_pass(lambda: bench.after() == "000002")
+    bench.stream.put("s1", "c")
+    async with bench.running():
+        await bench.let_time_pass(lambda: bench.after() == "000003")
+        await bench.clock.advance(1_800)
+        await bench.let_time_pass(lambda: bench.function.events[-1]["isFinalInvokeForWindow"])
+    async with bench.running():
+        bench.stream.put("s1", "d")
+        await bench.let_time_pass(lambda: bench.after() == "000004")
+    states = [event["state"] for event in bench.function.events]
+    assert bench.function.ids() == [["a", "b"], ["c"], [], ["d"]]
+    assert states == [{}, {"n": 2}, {"n": 3}, {}]
+
+
+async def test_a_window_whose_state_is_too_large_ends_early() -> None:
+    bench = Bench(size=1, window_seconds=900)
+    bench.function.answer = lambda event: {
+        "state": {"all": "x" * (STATE_BYTES_MAX if event["Records"][0]["id"] == "b" else 1)}
+        if event["Records"]
+        else {}
+    }
+    bench.stream.put("s1", *"abc")
+    async with bench.running():
+        await bench.let_time_pass(lambda: bench.after() == "000003")
+    told = [
+        (event["isFinalInvokeForWindow"], event["isWindowTerminatedEarly"])
+        for event in bench.function.events
+    ]
+    assert bench.function.ids() == [["a"], ["b"], [], ["c"]]
+    assert told == [(False, False), (False, False), (True, True), (False, False)]
+    assert len(bench.function.events[2]["state"]["all"]) == STATE_BYTES_MAX
+    assert bench.function.events[3]["state"] == {}
+
+
+@pytest.mark.parametrize("answer", [None, "text", {"batchItemFailures": []}])
+async def test_an_answer_without_a_state_is_a_failure_and_the_window_keeps_its_own(
+    answer: Any,
+) -> None:
+    bench = Bench(size=1, window_seconds=900, retries_max=1)
+    bench.function.answer = lambda event: (
+        answer if event["Records"][0]["id"] == "bad" else counting(event)
+    )
+    bench.stream.put("s1", "a", "bad", "b")
+    async with bench.running():
+        await bench.let_time_pass(lambda: bench.after() == "000003")
+    assert bench.function.ids() == [["a"], ["bad"], ["bad"], ["b"]]
+    assert bench.function.events[3]["state"] == {"n": 1}
+    assert [discard.condition for discard in bench.discards.sent] == ["RetryAttemptsExhausted"]
+
+
+async def test_halves_of_a_batch_hand_on_their_window() -> None:
+    bench = Bench(size=2, window_seconds=900, bisect=True)
+    bench.function.answer = lambda event: (
+        failure() if len(event["Records"]) == 2 else counting(event)
+    )
+    bench.stream.put("s1", "a", "b")
+    async with bench.running():
+        await bench.let_time_pass(lambda: bench.after() == "000002")
+    assert [event["state"] for event in bench.function.events] == [{}, {}, {"n": 1}]
 
 
 async def test_a_stream_that_cannot_be_read_is_tried_again_and_an_old_iterator_is_renewed() -> None:
