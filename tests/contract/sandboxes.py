@@ -50,6 +50,9 @@ class Loopback:
             id=str(self.taken), namespace=None, runtime_api=None, endpoint=None, files=files
         )
 
+    async def take_bare(self) -> NetworkSlot:
+        return await self.take()
+
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
         self.attached += 1
 
@@ -304,7 +307,12 @@ def ordinary_python() -> str | None:
 
 
 async def _serve(kind: str) -> None:
-    bench = LocalBench(kind)
+    if kind == "origins":
+        from tests.contract.origins import OriginBench
+
+        bench: LocalBench = OriginBench()
+    else:
+        bench = LocalBench(kind)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         method, arguments, named = json.loads(line)

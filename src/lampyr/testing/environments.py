@@ -187,6 +187,7 @@ def an_environment(
     environment_id: str = "e1",
     tenant_id: str | None = None,
     within: Invocation | None = None,
+    copied: bool = False,
 ) -> ExecutionEnvironment:
     """In state INIT; its runtime has yet to ask for work."""
     return ExecutionEnvironment(
@@ -198,4 +199,5 @@ def an_environment(
         clock=clock,
         limits=DEFAULT_LIMITS,
         within=within,
+        copied=copied,
     )

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/lambda-intro-execution-role.html
 """
 
 import base64
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -41,6 +41,8 @@ class CredentialBook:
         self._random_bytes = random_bytes
         self._issued_max = issued_max
         self._issued: OrderedDict[str, Credentials] = OrderedDict()
+        self._shared: Counter[str] = Counter()
+        """How often each has to be revoked besides the once."""
 
     def issue(self, account_id: str, role_arn: str, session_name: str) -> Credentials:
         credentials = Credentials(
@@ -72,8 +74,16 @@ class CredentialBook:
         credentials = self.find(access_key_id)
         return None if credentials is None else credentials.secret_access_key
 
+    def share(self, access_key_id: str) -> None:
+        """Another environment has them in its memory: they are revoked when that one ends, too."""
+        self._shared[access_key_id] += 1
+
     def revoke(self, access_key_id: str) -> None:
         """They stop working; a key that is not out changes nothing."""
+        if self._shared[access_key_id]:
+            self._shared[access_key_id] -= 1
+            return
+        del self._shared[access_key_id]
         self._issued.pop(access_key_id, None)
 
     def __len__(self) -> int:

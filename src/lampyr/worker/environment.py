@@ -71,7 +71,9 @@ class ExecutionEnvironment:
         clock: Clock,
         limits: Limits,
         within: Invocation | None = None,
+        copied: bool = False,
     ) -> None:
+        """`copied`: its process is a fork of one that was initialised for a snapshot."""
         self.id = environment_id
         self.version = version
         self.tenant_id = tenant_id
@@ -99,6 +101,7 @@ class ExecutionEnvironment:
         self._timer: asyncio.TimerHandle | None = None
         self._memory_peak = 0
         self._memory_sampled = 0.0
+        self._copied = copied
         self.advance(Event.START)
         if within is not None:
             journal.begin(within)
@@ -113,22 +116,24 @@ class ExecutionEnvironment:
         finally:
             timer.cancel()
 
-    async def restored(self, seconds: float) -> Failure | None:
+    async def restored(self, seconds: float, *, since: float | None = None) -> Failure | None:
         """Restore an environment that was initialised for a snapshot: run its hooks, in `seconds`.
 
-        How that failed, or None when it went well.
+        How that failed, or None when it went well. `since`: when somebody asked for a copy, which
+        may have been made only then.
         """
         if self.state in OVER:
             return outcomes.stopped()
         self._init = self._loop.create_future()
-        self._created = self._clock.monotonic()
+        now = self._clock.monotonic()
+        self._created = now if since is None or not self._copied else since
         self.advance(Event.RESTORE)
         self.journal.restore_start()
         self._wake()
         resume, self._resume = self._resume, None
         if resume is not None:
             resume()
-        return await self.initialized(seconds)
+        return await self.initialized(self._created + seconds - now)
 
     def invoke(
         self, invocation: Invocation, *, started: float, deadline: float
@@ -249,9 +254,19 @@ class ExecutionEnvironment:
                 raise IllegalTransitionError(self.state, Event.SNAPSHOT)
             resume()
             return
-        self.advance(Event.SNAPSHOT)
         self._resume = resume
-        self.journal.snapshot_taken(self._clock.monotonic() - self._created)
+        self.snapshot()
+
+    def snapshot_if_due(self) -> None:
+        """It waits to be forked, if nothing has happened to it meanwhile."""
+        if self.state is State.INIT:
+            self.snapshot()
+
+    def snapshot(self) -> None:
+        """Init is over, and its hooks have run."""
+        self.advance(Event.SNAPSHOT)
+        if not self._copied:
+            self.journal.snapshot_taken(self._clock.monotonic() - self._created)
         if not self._init.done():
             self._init.set_result(None)
 

@@ -29,8 +29,10 @@ class Journal:
         sandbox: Sandbox | None,
         clock: Clock,
         runtime_version: tuple[str, str] | None,
+        *,
+        copied: bool = False,
     ) -> None:
-        """`runtime_version`: of a managed runtime, with its ARN."""
+        """`runtime_version`: of a managed runtime, with its ARN. `copied`: it has no Init."""
         self._log = log
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -43,7 +45,7 @@ class Journal:
         self._init_ms: float | None = None
         self._restore_ms: float | None = None
         self._timeout_seconds = 0.0
-        if runtime_version is not None:
+        if runtime_version is not None and not copied:
             self._log.init_start(self._now_ms(), *runtime_version)
         if sandbox is None:
             return
@@ -106,6 +108,15 @@ class Journal:
         """Init is over; no invocation waits for it."""
         self.drain()
         self._log.snapshot_report(self._now_ms(), seconds * 1000)
+
+    def no_snapshot(self, reason: str) -> None:
+        """Init was for nothing but to learn that."""
+        self.drain()
+        text = (
+            f"SNAPSTART Lampyr cannot copy this environment: {reason}. Each environment of this "
+            "version is initialised on its own instead."
+        )
+        self._log.platform(self._now_ms(), text)
 
     def restore_start(self) -> None:
         if self._runtime_version is not None:

@@ -35,8 +35,12 @@ def open_journal(
     sandbox: Sandbox | None,
     *,
     stream: str = "",
+    copied: bool = False,
 ) -> Journal:
-    """Without a `launch` and a sandbox: of what was over before it began, under `stream`."""
+    """Without a `launch` and a sandbox: of what was over before it began, under `stream`.
+
+    `copied`: its Init was that of a snapshot.
+    """
     key, logging_config = version.key, version.logging
     form = LogForm(
         stream=stream if launch is None else launch.log_stream,
@@ -52,7 +56,7 @@ def open_journal(
     group = LogGroup(key.account_id, key.region, logging_config.log_group)
     log = EnvironmentLog(parts.logs, group, form, tail_bytes=parts.limits.log_tail_bytes)
     runtime = None if launch is None else _runtime_version(launch.runtime, key.region)
-    return Journal(log, sandbox, parts.clock, runtime)
+    return Journal(log, sandbox, parts.clock, runtime, copied=copied)
 
 
 def _level(name: str | None, default: Level) -> Level:

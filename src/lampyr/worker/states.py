@@ -1,7 +1,6 @@
 """The life of an execution environment, as a table.
 
     CREATED ─start─▶ INIT ─snapshot─▶ SNAPSHOT ─restore─▶ RESTORE ─init_done─▶ READY
-
     CREATED ─start─▶ INIT ─init_done─▶ READY ◀────────idle──────┐
                       │                  │                      │
                       │ fault            └─invoke─▶ INVOKE ─response─▶ SETTLING
@@ -13,7 +12,8 @@
 Everything that can change the state of an environment is in `TRANSITIONS`. `SETTLING` is the time
 between the function's response, which the caller already has, and the moment the runtime asks for
 its next event. `SNAPSHOT` is the time for which a runtime with SnapStart waits to be restored, and
-in `RESTORE` its hooks run.
+in `RESTORE` its hooks run. One whose process is a copy comes from `INIT` to `SNAPSHOT` at once; the
+one that is copied stays there.
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 

@@ -3,20 +3,19 @@
 import asyncio
 import base64
 import logging
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from lampyr.clock import Clock
-from lampyr.errors import SnapStartException, SnapStartTimeoutException
 from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation
 from lampyr.observe.base import LogSink
 from lampyr.tasks import Tasks
-from lampyr.worker import host_memory, outcomes
+from lampyr.worker import outcomes
+from lampyr.worker.ahead import MadeAhead, initialization_type, may_be_origin
 from lampyr.worker.code import CodeCache, CodeMissingError
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
@@ -26,27 +25,20 @@ from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
-from lampyr.worker.runtimes.forks import may_fork, park_of, template_of
+from lampyr.worker.runtimes.forks import template_of
 from lampyr.worker.runtimes.model import OPT
 from lampyr.worker.sandbox.base import (
     ExecuteError,
     Exit,
-    ParkSpec,
     Sandbox,
     SandboxDriver,
     SandboxError,
     SandboxSpec,
-    TemplateSpec,
 )
-from lampyr.worker.snapshots import Snapshots
+from lampyr.worker.snap_start import RESTORE_SECONDS, SnapStart
 from lampyr.worker.variables import Launch, variables
 
 log = logging.getLogger(__name__)
-
-SNAPSHOT_INIT_SECONDS: Final = 130.0
-"""Or the function's timeout, where that is longer."""
-RESTORE_SECONDS: Final = 10.0
-AFTER_RESTORE_ERROR: Final = "Runtime.AfterRestoreError"
 
 
 class Runtimes(Protocol):
@@ -62,7 +54,8 @@ class _Running:
     environment: ExecutionEnvironment
     runtime_api: RuntimeApiServer
     endpoint: asyncio.Server | None
-    access_key_id: str
+    keys: tuple[str, ...]
+    """Access keys that are in its memory: its own first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +85,8 @@ class Worker:
         self._runtimes: dict[str, Runtime] = {}
         self._complete_runtimes: set[str] = set()
         """Whose every module is compiled."""
-        self.snapshots = Snapshots(
-            parts.clock,
-            tasks,
-            initialize=self._for_snapshot,
-            stop=lambda environment: self.stop(environment.id),
-            memory_left=host_memory.available_bytes,
-        )
+        self._snap_start = SnapStart(parts.clock, tasks, self)
+        self.snapshots = self._snap_start.snapshots
 
     async def prepare(self, version: FunctionVersion) -> Reason | None:
         """Everything a start needs, made ahead; a reason when this host cannot run the version."""
@@ -123,15 +111,7 @@ class Worker:
                 f"has some in /opt/extensions: {', '.join(extensions)}",
                 code="InvalidConfiguration",
             )
-        return await self._publish(version) if version.has_snapshot else None
-
-    async def _publish(self, version: FunctionVersion) -> Reason | None:
-        """Initialise a version that has SnapStart; why that is not possible."""
-        try:
-            failure = await self.snapshots.publish(version)
-        except SandboxError as error:
-            return Reason(message=str(error), code="InternalError")
-        return None if failure is None else outcomes.reason_of(failure)
+        return await self._snap_start.publish(version) if version.has_snapshot else None
 
     async def start(
         self,
@@ -148,12 +128,12 @@ class Worker:
         `SandboxError` when the host cannot.
         """
         if version.has_snapshot:
-            return await self._restore(version)
-        return await self._initialize(
+            return await self._snap_start.restore(version)
+        return await self.initialize(
             version, tenant_id, init_seconds, within=within, provisioned=provisioned
         )
 
-    async def _initialize(
+    async def initialize(
         self,
         version: FunctionVersion,
         tenant_id: str | None,
@@ -162,6 +142,7 @@ class Worker:
         within: Invocation | None = None,
         provisioned: bool = False,
     ) -> ExecutionEnvironment | Failure:
+        """One that has been initialised on its own."""
         try:
             running = await self._launch(version, tenant_id, within=within, provisioned=provisioned)
         except InvalidEntrypointError as error:
@@ -175,30 +156,6 @@ class Worker:
             return failure
         return environment
 
-    async def _for_snapshot(self, version: FunctionVersion) -> ExecutionEnvironment | Failure:
-        seconds = max(SNAPSHOT_INIT_SECONDS, float(version.timeout_seconds))
-        return await self._initialize(version, None, seconds)
-
-    async def _restore(self, version: FunctionVersion) -> ExecutionEnvironment | Failure:
-        """Raise `SnapStartException` or `SnapStartTimeoutException` when its hooks fail."""
-        made = await self.snapshots.take(version)
-        if isinstance(made, Failure):
-            return made
-        failure = await made.restored(RESTORE_SECONDS)
-        if failure is None:
-            return made
-        await self.stop(made.id)
-        if failure.status == "timeout":
-            raise SnapStartTimeoutException(
-                "Lambda couldn't restore the snapshot within the timeout limit."
-            )
-        if failure.error_type == AFTER_RESTORE_ERROR:
-            raise SnapStartException(
-                "The after-restore runtime hook encountered an error. For more information, check "
-                "the Amazon CloudWatch logs."
-            )
-        return failure
-
     async def stop(self, environment_id: str) -> None:
         """End an environment and free all it held; a second time does nothing."""
         running = self._running.pop(environment_id, None)
@@ -210,7 +167,8 @@ class Worker:
             running.runtime_api.close()
             if running.endpoint is not None:
                 running.endpoint.close()
-            self._parts.credentials.revoke(running.access_key_id)
+            for access_key_id in running.keys:
+                self._parts.credentials.revoke(access_key_id)
 
     async def drain(self) -> None:
         """Stop every environment."""
@@ -254,38 +212,87 @@ class Worker:
         names = [name for place, name in enumerate(names) if name not in names[place + 1 :]]
         return list(await asyncio.gather(*(directory(n, runtime, inside=OPT) for n in names)))
 
+    async def initialize_origin(
+        self, version: FunctionVersion, seconds: float
+    ) -> ExecutionEnvironment | Failure | None:
+        """One that can be forked; None where this version has none."""
+        runtime = await self._runtime(version)
+        if not may_be_origin(self._parts, runtime, version):
+            return None
+        running = await self._launch(version, None, origin=True)
+        environment, unfit = running.environment, running.environment.sandbox.unfit
+        if unfit is not None:
+            unfit.add_done_callback(lambda _: environment.snapshot_if_due())
+        failure = await environment.initialized(seconds)
+        reason = unfit.result() if failure is None and unfit is not None else ""
+        if reason:
+            environment.journal.no_snapshot(reason)
+        if failure is not None or reason:
+            await self.stop(environment.id)
+            return failure
+        return environment
+
+    async def fork(self, origin: ExecutionEnvironment) -> ExecutionEnvironment:
+        """A copy of an environment, which waits to be restored; raises `SandboxError`."""
+        parts, version = self._parts, origin.version
+        found = self._running.get(origin.id)
+        if found is None:
+            raise SandboxError("the snapshot is gone")
+        runtime = await self._runtime(version)
+        environment_id, launch = self._identity(version, runtime)
+        spec = SandboxSpec(
+            environment_id=environment_id,
+            argv=runtime.argv,
+            variables=variables(version, launch),
+            mounts={},
+            memory_mb=version.memory_mb,
+            tmp_mb=version.tmp_mb,
+            restored_from=origin.id,
+        )
+        sandbox = await self._start(spec, launch)
+        parts.credentials.share(found.keys[0])
+        environment = ExecutionEnvironment(
+            environment_id=environment_id,
+            version=version,
+            tenant_id=None,
+            sandbox=sandbox,
+            journal=open_journal(parts, version, launch, sandbox, copied=True),
+            clock=parts.clock,
+            limits=parts.limits,
+            copied=True,
+        )
+        await self._connect(environment, sandbox, (launch.credentials.access_key_id, found.keys[0]))
+        failure = await environment.initialized(RESTORE_SECONDS)
+        if failure is not None:
+            await self.stop(environment_id)
+            raise SandboxError(f"the copy of an environment ended: {failure.log_text}")
+        return environment
+
     async def _launch(
         self,
         version: FunctionVersion,
         tenant_id: str | None,
         *,
-        within: Invocation | None,
-        provisioned: bool,
+        within: Invocation | None = None,
+        provisioned: bool = False,
+        origin: bool = False,
     ) -> _Running:
         parts = self._parts
         runtime = await self._runtime(version)
         task_directory = await self._code(version, runtime)
         layers = await self._layers(version, runtime)
-        environment_id = parts.new_id()
-        stream = stream_name(parts.clock.now(), version.version, environment_id)
-        credentials = parts.credentials.issue(
-            version.key.account_id, version.role, version.key.name
-        )
-        launch = Launch(
-            runtime=runtime,
-            credentials=credentials,
-            log_stream=stream,
-            initialization_type=_initialization_type(version, provisioned=provisioned),
-        )
+        environment_id, launch = self._identity(version, runtime, provisioned=provisioned)
         argv = runtime.command(
             memory_mb=version.memory_mb,
             task=task_directory,
             layers=layers,
             configured=version.environment,
         )
+        ahead = MadeAhead(parts.templates and not origin, self._complete_runtimes)
         spec = SandboxSpec(
-            template=self._template(version, runtime, task_directory, layers),
-            park=self._park(version, runtime, argv, [task_directory, *layers]),
+            template=ahead.template(version, runtime, task_directory, layers),
+            park=ahead.park(version, runtime, argv, [task_directory, *layers]),
+            origin=origin,
             environment_id=environment_id,
             argv=argv,
             variables=variables(version, launch),
@@ -295,10 +302,9 @@ class Worker:
             tmp_mb=version.tmp_mb,
         )
         try:
-            sandbox = await parts.driver.start(spec)
-        except BaseException as error:
-            parts.credentials.revoke(credentials.access_key_id)
-            if isinstance(error, ExecuteError) and not runtime.managed:
+            sandbox = await self._start(spec, launch)
+        except ExecuteError as error:
+            if not runtime.managed:
                 raise runtime.not_executed(spec.argv[0], error.number) from error
             raise
         environment = ExecutionEnvironment(
@@ -311,32 +317,31 @@ class Worker:
             limits=parts.limits,
             within=within,
         )
-        return await self._connect(environment, sandbox, credentials.access_key_id)
+        return await self._connect(environment, sandbox, (launch.credentials.access_key_id,))
 
-    def _template(
-        self, version: FunctionVersion, runtime: Runtime, task: Path, layers: Sequence[Path]
-    ) -> TemplateSpec | None:
-        """What the function may be forked from, once all that it imports is compiled."""
-        if not self._parts.templates or runtime.name not in self._complete_runtimes:
-            return None
-        brought = [task, *python_in(layers, runtime.name)]
-        names = [entry.name for place in brought for entry in os.scandir(place)]
-        libraries = any((place / "lib").exists() for place in (task, *layers))
-        if not may_fork(runtime, version.environment or {}, names, libraries=libraries):
-            return None
-        return template_of(runtime)
+    def _identity(
+        self, version: FunctionVersion, runtime: Runtime, *, provisioned: bool = False
+    ) -> tuple[str, Launch]:
+        """Name and credentials of a new environment."""
+        parts, key = self._parts, version.key
+        environment_id = parts.new_id()
+        launch = Launch(
+            runtime=runtime,
+            credentials=parts.credentials.issue(key.account_id, version.role, key.name),
+            log_stream=stream_name(parts.clock.now(), version.version, environment_id),
+            initialization_type=initialization_type(version, provisioned=provisioned),
+        )
+        return environment_id, launch
 
-    def _park(
-        self, version: FunctionVersion, runtime: Runtime, argv: tuple[str, ...], code: list[Path]
-    ) -> ParkSpec | None:
-        """`code`: the function's directory, and those of its layers."""
-        late = len(code) > 1 or (code[0] / "lib").exists()
-        if not self._parts.templates or late:
-            return None
-        return park_of(runtime, argv, version.environment or {})
+    async def _start(self, spec: SandboxSpec, launch: Launch) -> Sandbox:
+        try:
+            return await self._parts.driver.start(spec)
+        except BaseException:
+            self._parts.credentials.revoke(launch.credentials.access_key_id)
+            raise
 
     async def _connect(
-        self, environment: ExecutionEnvironment, sandbox: Sandbox, access_key_id: str
+        self, environment: ExecutionEnvironment, sandbox: Sandbox, keys: tuple[str, ...]
     ) -> _Running:
         loop = asyncio.get_running_loop()
         server = RuntimeApiServer(environment)
@@ -344,7 +349,7 @@ class Worker:
             environment=environment,
             runtime_api=server,
             endpoint=None,
-            access_key_id=access_key_id,
+            keys=keys,
         )
         self._running[environment.id] = running
         try:
@@ -380,16 +385,3 @@ class Worker:
             failure = replace(failure, log_tail=tail)
         journal.close()
         return failure
-
-
-def _initialization_type(version: FunctionVersion, *, provisioned: bool) -> str:
-    if version.has_snapshot:
-        return "snap-start"
-    return "provisioned-concurrency" if provisioned else "on-demand"
-
-
-def python_in(layers: Iterable[Path], runtime: str) -> list[Path]:
-    """Where modules are in layers, that a runtime such as `python3.12` imports."""
-    places = ("python", f"python/lib/{runtime}/site-packages")
-    found = (layer / place for layer in layers for place in places)
-    return [path for path in found if path.is_dir()]

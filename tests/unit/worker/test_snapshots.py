@@ -1,4 +1,4 @@
-"""Environments of versions with SnapStart: initialised ahead, restored once, and given up."""
+"""Environments of versions with SnapStart: copied or initialised ahead, and given up."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from lampyr.testing.environments import EchoRuntime, an_environment
 from lampyr.worker import outcomes
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.outcomes import Failure
-from lampyr.worker.sandbox.base import Exit
-from lampyr.worker.snapshots import Snapshots
-from lampyr.worker.states import IllegalTransitionError, State
+from lampyr.worker.sandbox.base import Exit, SandboxError
+from lampyr.worker.snapshots import SPARE_SECONDS, Snapshots
+from lampyr.worker.states import OVER, IllegalTransitionError, State
 
 VERSION = replace(a_version(), version="1", snap_start=True)
 FAILED = Failure(error_type="ValueError", payload=b'{"errorType": "ValueError"}')
@@ -31,11 +31,16 @@ class Lab:
         self.resumed: list[ExecutionEnvironment] = []
         self.stopped: list[ExecutionEnvironment] = []
         self.fails = False
+        self.forkable = False
+        self.origins: list[ExecutionEnvironment] = []
+        self.forks: list[ExecutionEnvironment] = []
         self.memory_left = 4096 * MIB
         self.snapshots = Snapshots(
             self.clock,
             self.tasks,
             initialize=self.initialize,
+            initialize_origin=self.initialize_origin,
+            fork=self.fork,
             stop=self.stop,
             memory_left=lambda: self.memory_left,
         )
@@ -46,6 +51,27 @@ class Lab:
         environment = an_environment(version, self.clock, environment_id=f"e{len(self.made)}")
         environment.restore_next(lambda: self.resumed.append(environment))
         self.made.append(environment)
+        return environment
+
+    async def initialize_origin(
+        self, version: FunctionVersion
+    ) -> ExecutionEnvironment | Failure | None:
+        if self.fails or not self.forkable:
+            return FAILED if self.fails else None
+        name = f"origin{len(self.origins)}"
+        environment = an_environment(version, self.clock, environment_id=name)
+        environment.snapshot()
+        self.origins.append(environment)
+        await asyncio.sleep(0)
+        return environment
+
+    async def fork(self, origin: ExecutionEnvironment) -> ExecutionEnvironment:
+        if origin.state in OVER:
+            raise SandboxError("it is gone")
+        name = f"fork{len(self.forks)}"
+        environment = an_environment(origin.version, self.clock, environment_id=name, copied=True)
+        environment.restore_next(lambda: self.resumed.append(environment))
+        self.forks.append(environment)
         return environment
 
     async def stop(self, environment: ExecutionEnvironment) -> None:
@@ -71,6 +97,52 @@ async def test_one_waits_frozen_from_the_publication_on_and_is_replaced_when_tak
     await lab.settle()
     assert await lab.snapshots.publish(VERSION) is None
     assert len(lab.made) == 3
+
+
+async def test_every_environment_is_a_copy_of_the_one_that_was_initialised() -> None:
+    lab = Lab()
+    lab.forkable = True
+    assert await lab.snapshots.publish(VERSION) is None
+    taken = await asyncio.gather(*(lab.snapshots.take(VERSION) for _ in range(3)))
+    assert taken == lab.forks
+    assert (len(lab.origins), lab.made) == (1, [])
+    assert lab.origins[0].state is State.SNAPSHOT
+    await lab.settle()
+    await lab.clock.advance(SPARE_SECONDS)
+    await lab.settle()
+    assert len(lab.forks) == 4, "one is copied ahead, for whoever comes next"
+    assert await lab.snapshots.take(VERSION) is lab.forks[3]
+
+
+async def test_whoever_comes_while_the_snapshot_is_being_made_waits_for_it() -> None:
+    lab = Lab()
+    lab.forkable = True
+    taken = await asyncio.gather(*(lab.snapshots.take(VERSION) for _ in range(3)))
+    assert taken == lab.forks
+    assert len(lab.origins) == 1
+
+
+async def test_a_snapshot_that_died_is_made_again() -> None:
+    lab = Lab()
+    lab.forkable = True
+    await lab.snapshots.publish(VERSION)
+    lab.origins[0].exited(Exit(signal=9))
+    assert await lab.snapshots.take(VERSION) is lab.forks[0]
+    assert len(lab.origins) == 2
+
+
+async def test_a_snapshot_is_given_up_with_its_spare_copy_and_made_again_when_needed() -> None:
+    lab = Lab()
+    lab.forkable = True
+    await lab.snapshots.publish(VERSION)
+    await lab.settle()
+    await lab.clock.advance(SPARE_SECONDS)
+    await lab.settle()
+    lab.snapshots.relieve()
+    await lab.settle()
+    assert lab.stopped == [lab.forks[0], lab.origins[0]]
+    assert await lab.snapshots.take(VERSION) is lab.forks[1]
+    assert len(lab.origins) == 2
 
 
 async def test_a_failed_init_is_told_to_whoever_publishes_or_invokes() -> None:

@@ -66,6 +66,9 @@ class AutomaticNetwork:
     async def take(self) -> NetworkSlot:
         return await self._network.take()
 
+    async def take_bare(self) -> NetworkSlot:
+        return await self._network.take_bare()
+
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
         await self._network.attach(slot, pid)
 

@@ -57,8 +57,15 @@ class Network(Protocol):
         """A ready slot; waits only when the pool is empty. Raise `NetworkError` on failure."""
         ...
 
+    async def take_bare(self) -> NetworkSlot:
+        """A slot without a namespace: the sandbox makes one, and listens in it; `attach` connects.
+
+        Raise `NetworkError` on failure.
+        """
+        ...
+
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
-        """Called once the sandbox's first process exists (user-mode stacks start here)."""
+        """Called once the sandbox's first process exists: what is not connected yet, is now."""
         ...
 
     async def release(self, slot: NetworkSlot) -> None:

@@ -27,6 +27,9 @@ class IsolatedNetwork:
             files=network_files("", None),
         )
 
+    async def take_bare(self) -> NetworkSlot:
+        return await self.take()
+
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
         """Nothing to attach."""
 

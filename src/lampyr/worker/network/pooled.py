@@ -64,6 +64,8 @@ class PooledNetwork:
         self._kept: list[int] = []
         self._ready: deque[NetworkSlot] = deque()
         self._waiting: deque[asyncio.Future[NetworkSlot]] = deque()
+        self._connecting: dict[str, asyncio.Future[str]] = {}
+        """By index: why it was not connected, or nothing."""
         self._asked = 0
         self._indices = itertools.cycle(range(1, SLOTS_MAX))
         self._released: list[int] = []
@@ -101,8 +103,39 @@ class PooledNetwork:
             self._give_up(waiter)
             raise
 
+    async def take_bare(self) -> NetworkSlot:
+        if self._closing:
+            raise NetworkError("the network is closed")
+        index = next(self._indices)
+        return NetworkSlot(
+            id=f"{self.instance}-{index}",
+            namespace=None,
+            runtime_api=None,
+            endpoint=None,
+            files=self._files,
+        )
+
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
-        """Nothing is left to do: the slot was complete before it was taken."""
+        """Connect a bare slot; another was complete before it was taken."""
+        if slot.namespace is None and self._egress is Egress.INTERNET:
+            await self._connect(slot.id.rpartition("-")[2], pid)
+
+    async def _connect(self, index: str, pid: int) -> None:
+        try:
+            namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise NetworkError(f"the sandbox has ended: {error}") from error
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._connecting[index] = done
+        try:
+            if not self._keeper.connect(index, namespace):
+                raise NetworkError("the network keeper is being started again")
+            reason = await done
+        finally:
+            del self._connecting[index]
+            os.close(namespace)
+        if reason:
+            raise NetworkError(reason)
 
     async def release(self, slot: NetworkSlot) -> None:
         if slot.namespace is None:
@@ -142,8 +175,13 @@ class PooledNetwork:
             self._asked += 1
 
     def _heard(self, verb: str, argument: str, descriptors: list[int]) -> None:
-        self._asked -= 1
         index, _, text = argument.partition(" ")
+        if verb == protocol.CONNECTED:
+            connecting = self._connecting.get(index)
+            if connecting is not None and not connecting.done():
+                connecting.set_result(text)
+            return
+        self._asked -= 1
         if verb == protocol.FAILED:
             log.error("no network made", extra={"slot": index, "reason": text})
             self._fail_waiting(text)
@@ -198,6 +236,9 @@ class PooledNetwork:
 
     def _ended(self) -> None:
         self._asked = 0
+        for connecting in self._connecting.values():
+            if not connecting.done():
+                connecting.set_result("the network keeper ended")
         if self._closing or self._restarting or not self._kept_or_isolated():
             return  # One restart at a time: it sees for itself when its keeper ends.
         log.error("network keeper ended", extra={"pid": self._keeper.pid})

@@ -63,6 +63,9 @@ class UserModeNetwork:
             files=self._files,
         )
 
+    async def take_bare(self) -> NetworkSlot:
+        return await self.take()
+
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
         """Connect the network of the sandbox whose first process is `pid`; wait until it works.
 

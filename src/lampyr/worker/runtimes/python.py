@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 _CLIENT: Final = ("awslambdaric", "simplejson", "snapshot-restore-py")
 _SDK: Final = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "urllib3", "six")
 _OWN: Final = Path(__file__).parent.parent / "runtime_clients" / "python"
-_LAYOUT: Final = "1"
+_SANDBOX: Final = Path(__file__).parent.parent / "sandbox" / "spawner"
+_SANDBOX_PACKAGE: Final = "lampyr_sandbox"
+_SANDBOX_MODULES: Final = ("__init__.py", "init.py", "linux.py", "seccomp.py", "wire.py")
+"""By which a function's process that is forked confines its forks."""
+_LAYOUT: Final = "2"
 """Changes when this module lays the tree out in another way."""
 _COMPILE_SECONDS: Final = 300.0
 _READABLE: Final = 0o444
@@ -135,7 +139,7 @@ def _fingerprint() -> str:
     digest = hashlib.sha256(_LAYOUT.encode())
     for name in (*_CLIENT, *_SDK):
         digest.update(f"{name}=={_distribution(name).version}\n".encode())
-    for path in sorted(_OWN.glob("*.py")):
+    for path in (*sorted(_OWN.glob("*.py")), *(_SANDBOX / name for name in _SANDBOX_MODULES)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -160,6 +164,10 @@ def _assemble(tree: Path) -> None:
     for path in _OWN.glob("*.py"):
         shutil.copyfile(path, tree / path.name)
         (tree / path.name).chmod(0o644)
+    make_directory(tree / _SANDBOX_PACKAGE)
+    for name in _SANDBOX_MODULES:
+        shutil.copyfile(_SANDBOX / name, tree / _SANDBOX_PACKAGE / name)
+        (tree / _SANDBOX_PACKAGE / name).chmod(0o644)
 
 
 def _is_wanted(file: PurePosixPath) -> bool:
@@ -186,7 +194,7 @@ def _place(source: Path, target: Path) -> None:
 
 
 def _tops(tree: Path, part: str) -> set[str]:
-    client = {"awslambdaric", "simplejson", "snapshot_restore_py.py"}
+    client = {"awslambdaric", "simplejson", "snapshot_restore_py.py", _SANDBOX_PACKAGE}
     client |= {path.name for path in _OWN.glob("*.py")}
     if part == "client":
         return client

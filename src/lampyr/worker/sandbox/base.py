@@ -73,6 +73,13 @@ class SandboxSpec:
     """What it may be forked from. A driver that cannot, or has none ready, executes `argv`."""
     park: ParkSpec | None = None
     """What can be started ahead of it; a driver that has none ready executes `argv`."""
+    origin: bool = False
+    """Its process initialises a function and is then forked: see `Sandbox.unfit`."""
+    restored_from: str | None = None
+    """The sandbox whose process is forked instead of executing `argv`: an `origin` that is fit.
+
+    All but its variables must be as of that one.
+    """
     rlimits: Mapping[str, int] = field(default_factory=dict)
     """Further resource limits: name without `RLIMIT_` → value, as in `{"STACK": 8388608}`."""
 
@@ -105,6 +112,8 @@ class Sandbox(Protocol):
     telemetry: int
     exited: "Future[Exit]"
     """Done once every process is gone."""
+    unfit: "Future[str] | None"
+    """Of an `origin`: done when it has been initialised. Why it cannot be forked, or nothing."""
 
     def begin_invoke_phase(self) -> None:
         """Init is over: from now on the CPU share is that of the memory size."""
@@ -132,6 +141,8 @@ class Sandbox(Protocol):
 
 class SandboxDriver(Protocol):
     name: str
+    origins: bool
+    """Whether it starts sandboxes that are an `origin`, and restores others from them."""
 
     async def open(self) -> None:
         """Start the helpers and remove what a dead predecessor left behind."""

@@ -59,6 +59,9 @@ class _OwnLoopback:
     async def take(self) -> NetworkSlot:
         return NetworkSlot(id="", namespace=None, runtime_api=None, endpoint=None, files={})
 
+    async def take_bare(self) -> NetworkSlot:
+        return await self.take()
+
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
         """Connected to nothing."""
 

@@ -38,11 +38,16 @@ class Spawner:
         on_exit: Callable[[str, int, bool], None],
         on_death: Callable[[], None],
         on_template: Callable[[Mapping[str, Any]], None],
+        on_origin: Callable[[str, str], None],
     ) -> None:
-        """`on_template` is told of each template that is ready or has ended."""
+        """`on_template` is told of each template that is ready or has ended.
+
+        `on_origin` is told when an origin has initialised its function, and why it is unfit.
+        """
         self._tasks = tasks
         self._on_exit = on_exit
         self._on_template = on_template
+        self._on_origin = on_origin
         self._on_death = on_death
         self._started: dict[str, asyncio.Future[tuple[int, int]]] = {}
         self._furnished: dict[str, asyncio.Future[str | None]] = {}
@@ -173,6 +178,8 @@ class Spawner:
             self._furnished.pop(name).set_result(message["error"])
         elif "template" in message:
             self._on_template(message)
+        elif "origin" in message:
+            self._on_origin(message["origin"], message["unfit"])
 
     def _gone(self, end: socket.socket) -> None:
         self._socket = None

@@ -60,6 +60,7 @@ class IsolatedSandbox:
         self.out_of_memory = False
         self.preloaded_bytes = 0
         """Of its template, and in its memory whether the function wants it or not."""
+        self.unfit: asyncio.Future[str] | None = asyncio.Future() if spec.origin else None
         self._frozen = False
         self._killed = False
         self._cgroups = cgroups
@@ -160,6 +161,7 @@ class IsolatedDriver:
     """The life of sandboxes that are isolated; a subclass says how one is launched."""
 
     name = "isolated"
+    origins = False
     extra_directories: tuple[str, ...] = ()
     """Of the root file system, besides those every sandbox has."""
 
@@ -246,7 +248,7 @@ class IsolatedDriver:
 
     async def _start(self, spec: SandboxSpec) -> IsolatedSandbox | SandboxError:
         result = await self._attempt(spec)
-        if isinstance(result, SandboxDiedError) and not self._closed:
+        if isinstance(result, SandboxDiedError) and not self._closed and not spec.restored_from:
             # Its launcher was killed under it, or it was: that is not the function's fault.
             # Nor is it to be forked from what may have just died.
             self._names.add(spec.environment_id)
@@ -254,8 +256,9 @@ class IsolatedDriver:
         return result
 
     async def _attempt(self, spec: SandboxSpec) -> IsolatedSandbox | SandboxError:
+        network = self._network
         try:
-            slot = await self._network.take()
+            slot = await (network.take_bare() if spec.restored_from else network.take())
         except BaseException as error:
             self._names.discard(spec.environment_id)
             if isinstance(error, NetworkError):
@@ -265,7 +268,7 @@ class IsolatedDriver:
             spec,
             cgroups=self._cgroups,
             slot=slot,
-            number=self._numbers.take(),
+            number=self._number(spec),
             tmp_in_memory=self._tmp_in_memory,
             limits=self._limits,
         )
@@ -283,6 +286,11 @@ class IsolatedDriver:
         finally:
             pipes.close_theirs()
         return sandbox
+
+    def _number(self, spec: SandboxSpec) -> int:
+        """Its own, or, as a fork has its origin's user, the origin's."""
+        origin = self._sandboxes.get(spec.restored_from) if spec.restored_from else None
+        return self._numbers.take() if origin is None else self._numbers.share(origin.number)
 
     def _rlimits(self, spec: SandboxSpec) -> dict[str, int]:
         limits = wiring.rlimits(spec, self._limits)

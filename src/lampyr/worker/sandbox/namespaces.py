@@ -49,6 +49,7 @@ class NamespacesDriver(IsolatedDriver):
     """`SandboxDriver`; the network is opened and closed by whoever made it."""
 
     name = "namespaces"
+    origins = True
 
     def __init__(
         self,
@@ -160,11 +161,20 @@ class NamespacesDriver(IsolatedDriver):
                     return self._spawner
                 await self._bury_spawner(self._spawner)
             spawner = Spawner(
-                self._tasks, self._on_exit, self._on_spawner_death, self.templates.heard
+                self._tasks,
+                self._on_exit,
+                self._on_spawner_death,
+                self.templates.heard,
+                self._on_origin,
             )
             await spawner.open(self._config)
             self._spawner = spawner
             return spawner
+
+    def _on_origin(self, name: str, unfit: str) -> None:
+        sandbox = self._sandboxes.get(name)
+        if sandbox is not None and sandbox.unfit is not None and not sandbox.unfit.done():
+            sandbox.unfit.set_result(unfit)
 
     def _on_spawner_death(self) -> None:
         if not self._closed:
@@ -296,4 +306,6 @@ class NamespacesDriver(IsolatedDriver):
             "ports": [wiring.RUNTIME_API_PORT] + ([port] if port is not None else []),
             "waits": slot.namespace is None,
             "stdin": spec.environment_id in self._stdins,
+            "origin": spec.origin,
+            **({} if spec.restored_from is None else {"restore": spec.restored_from}),
         }

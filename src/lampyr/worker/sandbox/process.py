@@ -70,6 +70,7 @@ class ProcessSandbox:
     def __init__(
         self, process: "subprocess.Popen[bytes]", listeners: wiring.Listeners, pipes: wiring.Pipes
     ) -> None:
+        self.unfit: asyncio.Future[str] | None = None
         self.runtime_api = listeners.runtime_api
         self.endpoint = listeners.endpoint
         self.runtime_api_address = wiring.address(listeners.runtime_api)
@@ -150,6 +151,7 @@ class ProcessDriver:
     """`SandboxDriver`."""
 
     name = "process"
+    origins = False
 
     def __init__(
         self, run_dir: Path, *, endpoint_port: int | None = None, limits: Limits = DEFAULT_LIMITS

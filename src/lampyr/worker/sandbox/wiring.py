@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -132,10 +133,12 @@ def hostname(number: int) -> str:
 
 @dataclass(slots=True)
 class Numbers:
-    """Small numbers, each held by one sandbox at a time."""
+    """Small numbers, each held by one sandbox at a time, or by those that were forked of one."""
 
     free: list[int] = field(default_factory=list)
     used: int = 0
+    shared: Counter[int] = field(default_factory=Counter)
+    """How many hold a number besides the first."""
 
     def take(self) -> int:
         if self.free:
@@ -143,7 +146,16 @@ class Numbers:
         self.used += 1
         return self.used
 
+    def share(self, number: int) -> int:
+        """It is held once more."""
+        self.shared[number] += 1
+        return number
+
     def give_back(self, number: int) -> None:
+        if self.shared[number]:
+            self.shared[number] -= 1
+            return
+        del self.shared[number]
         self.free.append(number)
 
 

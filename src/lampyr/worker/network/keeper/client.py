@@ -86,6 +86,17 @@ class KeeperClient:
             return False
         return True
 
+    def connect(self, index: str, namespace: int) -> bool:
+        """Ask to connect a namespace; false when the keeper is not there to hear it."""
+        if self._control is None:
+            return False
+        try:
+            message = f"{protocol.CONNECT} {index}".encode()
+            socket.send_fds(self._control, [message], [namespace])
+        except OSError:  # It just ended; `on_end` follows.
+            return False
+        return True
+
     async def close(self) -> None:
         """Have it take its things away and end; end it, if it does not."""
         if self._process is None:

@@ -51,7 +51,14 @@ class Keeper:
 
     def _obey(self) -> bool:
         """Do what one message asks; false when it was the last."""
-        verb, _, argument = self._control.recv(protocol.MESSAGE_BYTES).decode().partition(" ")
+        data, given, _, _ = socket.recv_fds(
+            self._control, protocol.MESSAGE_BYTES, 1, socket.MSG_CMSG_CLOEXEC
+        )
+        verb, _, argument = data.decode().partition(" ")
+        if verb == protocol.CONNECT:
+            reason = self._connect(int(argument), given[0])
+            self._control.send(f"{protocol.CONNECTED} {argument} {reason}".encode())
+            return True
         if verb != protocol.MAKE:
             return False
         index = int(argument)
@@ -66,6 +73,18 @@ class Keeper:
             for descriptor in descriptors:
                 os.close(descriptor)
         return True
+
+    def _connect(self, index: int, namespace: int) -> str:
+        """Why that was not possible, or nothing."""
+        try:
+            with linux.inside(namespace, self._home), Netlink() as inside:
+                if self._router:
+                    self._router.connect(index, namespace, inside)
+        except OSError as error:
+            return str(error)
+        finally:
+            os.close(namespace)
+        return ""
 
     def _make(self, index: int) -> list[int]:
         """Descriptors of a new namespace and of the listeners in it."""

@@ -1,10 +1,12 @@
 """What Lampyr and its network keeper say to each other; one packet each, descriptors beside it.
 
     Lampyr → keeper    make INDEX          close
+                       connect INDEX       a namespace that somebody else has made
     keeper → Lampyr    ready               the router's namespace, the sockets owning its rules
                        broken TEXT         it cannot be; the keeper ends
                        slot INDEX          the namespace, listeners: Runtime API[, endpoint]
                        failed INDEX TEXT
+                       connected INDEX TEXT    why not, or nothing
 
 Descriptors come in the order in which they are listed here.
 """
@@ -13,6 +15,8 @@ from typing import Final
 
 MAKE: Final = "make"
 CLOSE: Final = "close"
+CONNECT: Final = "connect"
+CONNECTED: Final = "connected"
 READY: Final = "ready"
 BROKEN: Final = "broken"
 SLOT: Final = "slot"

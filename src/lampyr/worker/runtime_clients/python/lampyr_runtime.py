@@ -14,16 +14,27 @@ import gc
 import os
 import sys
 
+TYPE_CHECKING = False  # The module `typing` would take longer than all of this.
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def main() -> None:
     gc.disable()
+    snapshot = os.environ.pop("_LAMPYR_SNAPSHOT_FD", None)
     search = load()
+    restore_next = None
+    if snapshot is not None:
+        import lampyr_snapshot  # type: ignore[import-not-found]
+
+        restore_next = lampyr_snapshot.Snapshot(int(snapshot)).restore_next
     # What is there now is there to stay: collections need not go through it.
     gc.freeze()
     gc.enable()
-    run(search)
+    run(search, restore_next)
 
 
 def load() -> tuple[str, list[str], list[str]]:
@@ -46,8 +57,14 @@ def load() -> tuple[str, list[str], list[str]]:
     return runtime, chosen, library
 
 
-def run(search: tuple[str, list[str], list[str]]) -> None:
-    """Serve the function that the environment tells of, to its end."""
+def run(
+    search: tuple[str, list[str], list[str]],
+    restore_next: "Callable[[], None] | None" = None,
+) -> None:
+    """Serve the function that the environment tells of, to its end.
+
+    `restore_next`: instead of asking the platform, return when this process has been restored.
+    """
     from awslambdaric import bootstrap, lambda_runtime_client
 
     runtime, chosen, library = search
@@ -63,6 +80,8 @@ def run(search: tuple[str, list[str], list[str]]) -> None:
     else:
         # Without a thread for each `next`: a wait in Python's own recv() lets signals through.
         client = lambda_runtime_client.LambdaRuntimeClient(os.environ["AWS_LAMBDA_RUNTIME_API"])
+        if restore_next is not None:
+            client.restore_next = restore_next
         bootstrap.run(os.environ["_HANDLER"], client)
 
 

@@ -90,6 +90,11 @@ class Cgroups:
         for top in self.tops():
             _write(f"{top}/{name}/cgroup.procs", pid)
 
+    def doors(self, name: str) -> "list[int]":
+        """Descriptors by which a process moves itself into a group: whoever has one writes 0."""
+        file = "tasks" if self.version == 1 else "cgroup.procs"
+        return [os.open(f"{top}/{name}/{file}", os.O_WRONLY | os.O_CLOEXEC) for top in self.tops()]
+
     def watch(self, name: str, eventfd: int) -> None:
         """Have `eventfd` signalled when the group wants for memory, if it must be asked for."""
 
@@ -203,6 +208,11 @@ class CgroupsV1(Cgroups):
         file = "cgroup.procs" if pid else "tasks"
         for top in self.tops():
             _write(f"{top}/{name}/{file}", pid)
+
+    def doors(self, name: str) -> "list[int]":
+        """Descriptors by which a process moves itself into a group: whoever has one writes 0."""
+        file = "tasks" if self.version == 1 else "cgroup.procs"
+        return [os.open(f"{top}/{name}/{file}", os.O_WRONLY | os.O_CLOEXEC) for top in self.tops()]
 
     def watch(self, name: str, eventfd: int) -> None:
         if not self.has_memory:

@@ -139,12 +139,15 @@ class Child:
             set_dumpable(True)
             unshare(CLONE_NEWUSER)
             map_ids(start.uid, start.gid)
-        drop_capabilities()
+        self._give_up_capabilities()
         set_no_new_privileges()
         # Undone by each change of credentials, so once more after the last one.
         die_with_parent(signal.SIGKILL)
         if not self._alive():
             raise OSError("the spawner is gone")
+
+    def _give_up_capabilities(self) -> None:
+        drop_capabilities()
 
     def _join_cgroup(self) -> None:
         with open("/proc/self/oom_score_adj", "w") as file:
@@ -194,7 +197,7 @@ class Child:
             return
         if pid != _FUNCTION_PID:
             raise OSError(f"the function is process {pid}, not {_FUNCTION_PID}")
-        become_init(self._inherited.program, self._inherited.status)
+        init.become(self._inherited.program, self._inherited.status)
 
     def _turn(self) -> None:
         """Turn into the function."""
@@ -221,15 +224,6 @@ def execute(start: Start) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.execve(start.argv[0], start.argv, start.variables)  # noqa: S606
-
-
-def become_init(program: int, status: int) -> None:
-    """Turn into the program that reaps; every signal stays blocked."""
-    program = fcntl.fcntl(program, fcntl.F_DUPFD_CLOEXEC, 10)
-    os.dup2(status, init.STATUS_FD, inheritable=True)
-    for fd in (0, 1, 2):
-        os.close(fd)
-    os.execve(program, ["init"], {})  # noqa: S606
 
 
 def map_ids(uid: int, gid: int, inside: tuple[int, int] = (INSIDE_UID, INSIDE_GID)) -> None:

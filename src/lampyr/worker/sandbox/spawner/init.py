@@ -8,9 +8,14 @@ has ended, it writes that one's wait status to descriptor 3 and exits, at which 
 whatever is left. It takes two pages of memory, where a Python process would take a megabyte and
 keep a copy of what the spawner knows.
 
+The `keeper` of a PID namespace is the same program, for which no process is the second: it reaps
+until it is killed.
+
 The source is in `init_x86_64.s` and `init_aarch64.s`; a test assembles them and compares.
 """
 
+import contextlib
+import fcntl
 import os
 import struct
 
@@ -37,9 +42,18 @@ _ADDRESS = 0x400000
 _HEADERS = 64 + 56
 
 
-def program(machine: str = MACHINE) -> bytes:
+_COMPARES_WITH_2 = {"x86_64": "83f802", "aarch64": "1f080071"}
+_NEVER_EQUAL = {"x86_64": "83f8ff", "aarch64": "1f000071"}
+"""A process that was reaped has a number above 0."""
+
+
+def program(machine: str = MACHINE, *, keeper: bool = False) -> bytes:
     """A static executable of one segment, headers included."""
-    size = _HEADERS + len(CODE[machine])
+    code = CODE[machine]
+    if keeper:
+        compares = bytes.fromhex(_COMPARES_WITH_2[machine])
+        code = code.replace(compares, bytes.fromhex(_NEVER_EQUAL[machine]), 1)
+    size = _HEADERS + len(code)
     identification = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
     executable, version = 2, 1
     elf = identification + struct.pack(
@@ -62,16 +76,27 @@ def program(machine: str = MACHINE) -> bytes:
     segment = struct.pack(
         "<IIQQQQQQ", load, read_execute, 0, _ADDRESS, _ADDRESS, size, size, 0x10000
     )
-    return elf + segment + CODE[machine]
+    return elf + segment + code
 
 
-def descriptor() -> int:
+def descriptor(*, keeper: bool = False) -> int:
     """An executable file in memory that holds the program.
 
     Nobody may read it: the kernel then hides the process that runs it (its memory, its
     descriptors) from others of the same user, so no function can forge its own exit status.
     """
     fd = os.memfd_create("init", os.MFD_CLOEXEC)
-    os.write(fd, program())
+    os.write(fd, program(keeper=keeper))
     os.fchmod(fd, 0o111)
     return fd
+
+
+def become(program: int, status: "int | None" = None) -> None:
+    """Turn into the program; every signal stays blocked."""
+    program = fcntl.fcntl(program, fcntl.F_DUPFD_CLOEXEC, 10)
+    if status is not None:
+        os.dup2(status, STATUS_FD, inheritable=True)
+    for fd in (0, 1, 2):
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    os.execve(program, ["init"], {})  # noqa: S606

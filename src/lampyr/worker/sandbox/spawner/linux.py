@@ -34,6 +34,8 @@ _MOUNT_ATTR_READ_ONLY_NOSUID = 1 | 2
 _MOVE_FROM_EMPTY_PATH = 4
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 """The same on every machine."""
+_CLONE3 = 435
+_CLOSE_RANGE_ON_EXECUTE = 4
 _SIGCHLD = 17
 _SIG_SETMASK = 2
 _SIGNAL_SET_BYTES = 128
@@ -43,7 +45,10 @@ _PR_CAPBSET_READ = 23
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_RAISE = 2
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
+CAP_SYS_ADMIN = 21
+_CAP_SETPCAP = 8
 _CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAP = 63
 
@@ -102,11 +107,13 @@ def unmount(target: str, flags: int = MNT_DETACH) -> None:
     _check(_libc.umount2(os.fsencode(target), flags), f"unmount {target}")
 
 
-def picked_up(source: str) -> int:
-    """A read-only mount of a directory that is in no mount namespace yet: its descriptor."""
+def picked_up(source: str, *, read_only: bool = True) -> int:
+    """A mount of a directory that is in no mount namespace yet: its descriptor."""
     flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
     tree = _libc.syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags)
     _check(tree, f"open_tree of {source}")
+    if not read_only:
+        return int(tree)
     attributes = struct.pack("QQQQ", _MOUNT_ATTR_READ_ONLY_NOSUID, 0, 0, 0)
     result = _libc.syscall(
         _MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, attributes, len(attributes)
@@ -161,6 +168,37 @@ def fork_into(namespaces: int) -> tuple[int, int]:
     return pid, pidfd.value
 
 
+def fork_as(number: int, flags: int = 0) -> tuple[int, int]:
+    """As `fork_into`, with a chosen number in the PID namespace where children of this one begin.
+
+    Needs the privilege over that namespace, and Linux 5.5.
+    """
+    pidfd = ctypes.c_int(-1)
+    numbers = (ctypes.c_int * 1)(number)
+    exit_signal = 0 if flags & CLONE_PARENT else _SIGCHLD  # A sibling has its sibling's.
+    arguments = struct.pack(
+        "11Q",
+        flags | CLONE_PIDFD,
+        ctypes.addressof(pidfd),
+        0,
+        0,
+        exit_signal,
+        0,
+        0,
+        0,
+        ctypes.addressof(numbers),
+        1,
+        0,
+    )
+    pid = _python.syscall(
+        ctypes.c_long(_CLONE3), ctypes.c_char_p(arguments), ctypes.c_size_t(len(arguments))
+    )
+    if pid == 0:
+        return 0, -1
+    _check(pid, "clone3")
+    return pid, pidfd.value
+
+
 def close_from(first: int) -> None:
     """Close every descriptor from this one on."""
     last = 0xFFFFFFFF
@@ -169,6 +207,12 @@ def close_from(first: int) -> None:
     )
     if result < 0:  # Before Linux 5.9.
         os.closerange(first, 65536)
+
+
+def close_on_execute(first: int) -> None:
+    """Have every descriptor from this one on closed when a program is executed: Linux 5.11."""
+    words = ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(_CLOSE_RANGE_ON_EXECUTE)
+    _check(_libc.syscall(_number("close_range"), *words), "close_range")
 
 
 def unshare(namespaces: int) -> None:
@@ -207,15 +251,43 @@ def set_dumpable(dumpable: bool) -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability, and the means to get one by executing a file."""
+    _bound_to_nothing()
+    _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
+    _set_capabilities(0, 0)
+
+
+def keep_only(capability: int) -> None:
+    """Give up every other capability; this one stays, also in the program that is executed next.
+
+    Nothing but having it now leads to it: it is not among those that could be had again.
+    """
+    held = 1 << capability
+    _set_capabilities(held | 1 << _CAP_SETPCAP, held)
+    _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability), "PR_CAP_AMBIENT_RAISE")
+    _bound_to_nothing()
+    _set_capabilities(held, held)
+
+
+def hand_on_nothing(capability: int) -> None:
+    """Keep this capability, but no program that is executed from now on gets it."""
+    _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
+    _set_capabilities(1 << capability, 0)
+
+
+def _bound_to_nothing() -> None:
     for capability in range(_LAST_CAP + 1):
         held = _prctl(_PR_CAPBSET_READ, capability)
         if held < 0:
             break  # The kernel knows no more.
         if held:
             _check(_prctl(_PR_CAPBSET_DROP, capability), "PR_CAPBSET_DROP")
-    _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
+
+
+def _set_capabilities(held: int, inheritable: int) -> None:
+    """Of those below 32; of the others none is held."""
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
-    _check(_libc.syscall(_number("capset"), header, b"\0" * 24), "capset")
+    data = struct.pack("6I", held, held, inheritable, 0, 0, 0)
+    _check(_libc.syscall(_number("capset"), header, data), "capset")
 
 
 def set_no_new_privileges() -> None:

@@ -24,6 +24,7 @@ import sys
 from . import init, seccomp, templates, wire
 from .cgroups import described
 from .child import Child, Inherited
+from .lineages import Lineages
 from .linux import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -34,6 +35,7 @@ from .linux import (
     SUPPORTED,
     fork_into,
 )
+from .origins import Origin
 from .plan import Config, Furnish, Start, Template
 from .root import furnish
 from .running import Running
@@ -47,10 +49,10 @@ class Spawner:
 
     def __init__(self, server: socket.socket, config: Config) -> None:
         self._server = server
-        self._config = config
-        self._cgroups = described(config.cgroups)
-        self._inherited = Inherited(os.pidfd_open(os.getpid()), init.descriptor(), seccomp.build())
-        self._inherited.server = server.fileno()
+        self.config = config
+        self.cgroups = described(config.cgroups)
+        self.inherited = Inherited(os.pidfd_open(os.getpid()), init.descriptor(), seccomp.build())
+        self.inherited.server = server.fileno()
         self._running: dict[int, Running] = {}
         self._watched: dict[int, Running] = {}
         self._emptied: list[tuple[Running, int]] = []
@@ -58,8 +60,9 @@ class Spawner:
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._early: dict[int, int] = {}
         """Wait statuses of forks whose template has not told of them yet."""
+        self._lineages = Lineages(self)
         self._templates: dict[str, templates.Kept] = {}
-        self._controls: dict[int, templates.Kept] = {}
+        self.controls: dict[int, templates.Kept] = {}
         self._wakeup, wakeup = socket.socketpair()
         wakeup.setblocking(False)
         self._wakeup.setblocking(False)
@@ -68,25 +71,25 @@ class Spawner:
         # The server decides when to stop. Handlers, unlike SIG_IGN, end with an execve.
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
-        self._poll = select.poll()
-        self._poll.register(server, select.POLLIN)
-        self._poll.register(self._wakeup, select.POLLIN)
+        self.poll = select.poll()
+        self.poll.register(server, select.POLLIN)
+        self.poll.register(self._wakeup, select.POLLIN)
 
     def run(self) -> None:
         """Until the server is gone, and with it every sandbox."""
-        if self._cgroups is not None:
-            self._cgroups.prepare()
-        self._send({"ready": os.getpid()})
+        if self.cgroups is not None:
+            self.cgroups.prepare()
+        self.send({"ready": os.getpid()})
         while True:
-            for fd, _ in self._poll.poll(_RETRY_MILLISECONDS if self._emptied else None):
+            for fd, _ in self.poll.poll(_RETRY_MILLISECONDS if self._emptied else None):
                 if fd == self._server.fileno():
                     if not self._receive():
                         self._end()
                         return
                 elif fd in self._watched:
                     self._out_of_memory(self._watched[fd])
-                elif fd in self._controls:
-                    self._hear(self._controls[fd])
+                elif fd in self.controls:
+                    self._hear(self.controls[fd])
             with contextlib.suppress(BlockingIOError):
                 self._wakeup.recv(4096)
             self._reap()
@@ -106,6 +109,8 @@ class Spawner:
             self._end_template(str(message["end_template"]))
         elif "fork" in message:
             self._fork(message, descriptors)
+        elif "restore" in message:
+            self._lineages.restore(message, descriptors)
         elif "furnish" in message:
             self._furnish(Furnish(message))
         else:
@@ -116,42 +121,50 @@ class Spawner:
         namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
         if start.network is None:
             namespaces |= CLONE_NEWNET
-        if not self._config.as_root:
+        if not self.config.as_root:
             namespaces |= CLONE_NEWUSER
-        running, self._inherited.status = self._new(start.id)
-        self._inherited.oom = running.oom
+        running, self.inherited.status = self.new(start.id)
+        self.inherited.oom = running.oom
         try:
+            if start.origin:
+                self._lineages.begin(start, running)
+                return
             pid, pidfd = fork_into(namespaces)
             if pid == 0:
-                Child(self._config, self._cgroups, start, self._inherited).run()
-            self._born(running, pid, pidfd)
+                Child(self.config, self.cgroups, start, self.inherited).run()
+            self.born(running, pid, pidfd)
         except OSError as error:
             with socket.socket(fileno=os.dup(start.report)) as report:
-                self._not_born(running, report, f"clone: {error}")
+                self.not_born(running, report, f"clone: {error}")
         finally:
-            os.close(self._inherited.status)
+            os.close(self.inherited.status)
             start.close()
 
-    def _new(self, name: str) -> tuple[Running, int]:
+    def known(self) -> "set[int]":
+        """The children of this process that it knows of."""
+        controls = (each.pid for each in self.controls.values())
+        return {*self._running, *self._lineages.helpers, *controls}
+
+    def new(self, name: str) -> tuple[Running, int]:
         """What is to be started, and the end that `init` writes to."""
         status, theirs = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         oom = None
-        if self._cgroups is not None and self._cgroups.version == 1 and self._cgroups.has_memory:
+        if self.cgroups is not None and self.cgroups.version == 1 and self.cgroups.has_memory:
             oom = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         return Running(name, status, oom), theirs
 
-    def _born(self, running: Running, pid: int, pidfd: int) -> None:
+    def born(self, running: Running, pid: int, pidfd: int) -> None:
         running.pid = pid
         self._running[pid] = running
         if running.oom is not None:
             self._watched[running.oom] = running
-            self._poll.register(running.oom, select.POLLIN)
+            self.poll.register(running.oom, select.POLLIN)
         with contextlib.suppress(FileNotFoundError):  # It has ended and is reaped.
             self._record(running)
-        self._send({"started": running.name, "pid": pid}, pidfd)
+        self.send({"started": running.name, "pid": pid}, pidfd)
         os.close(pidfd)
 
-    def _not_born(
+    def not_born(
         self, running: Running, report: socket.socket, error: str, *, died: bool = False
     ) -> None:
         """`died`: what should have started it, which is no reason not to try again."""
@@ -163,12 +176,12 @@ class Spawner:
     def _make_template(self, plan: Template) -> None:
         self._end_template(plan.name)  # One of a name is enough.
         try:
-            kept = templates.make(plan, self._config)
+            kept = templates.make(plan, self.config)
         except OSError as error:
-            self._send({"template": plan.name, "ended": str(error)})
+            self.send({"template": plan.name, "ended": str(error)})
             return
-        self._templates[plan.name] = self._controls[kept.control.fileno()] = kept
-        self._poll.register(kept.control, select.POLLIN)
+        self._templates[plan.name] = self.controls[kept.control.fileno()] = kept
+        self.poll.register(kept.control, select.POLLIN)
 
     def _end_template(self, name: str) -> None:
         """It is not needed any more; it is reaped like one that died."""
@@ -178,7 +191,7 @@ class Spawner:
                 os.kill(kept.pid, signal.SIGKILL)
 
     def _fork(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
-        running, theirs = self._new(str(message["id"]))
+        running, theirs = self.new(str(message["id"]))
         report, output, telemetry, *network = descriptors
         passed = [report, output, telemetry, theirs, *network]
         if running.oom is not None:
@@ -191,7 +204,7 @@ class Spawner:
             kept.ask(running, report, passed, asked)
         except OSError as error:
             with socket.socket(fileno=os.dup(report)) as told:
-                self._not_born(running, told, f"fork: {error}", died=True)
+                self.not_born(running, told, f"fork: {error}", died=True)
         finally:
             for fd in (*descriptors, theirs):
                 os.close(fd)
@@ -206,13 +219,13 @@ class Spawner:
             error = "it is gone"
         except OSError as failure:
             error = str(failure)
-        self._send({"furnished": plan.id, "error": error})
+        self.send({"furnished": plan.id, "error": error})
 
     def _hear(self, kept: templates.Kept) -> None:
         """What a template has said; once it is silent for good it is killed, and reaped later."""
         heard = kept.hear()
         if heard is None:
-            self._poll.unregister(kept.control)
+            self.poll.unregister(kept.control)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(kept.pid, signal.SIGKILL)
             return
@@ -221,38 +234,50 @@ class Spawner:
     def _heard(
         self, kept: templates.Kept, said: "dict[str, object]", descriptors: "list[int]"
     ) -> None:
+        if isinstance(kept, Origin):
+            self._lineages.heard(kept, said, descriptors)
+            if not any(other.asked for other in self.controls.values()):
+                self._early.clear()
+            return
         if not kept.ready:
             kept.ready = True
-            self._send({"template": kept.name, "ready": said, "pid": kept.pid})
+            self.send({"template": kept.name, "ready": said, "pid": kept.pid})
             return
         running, report = kept.asked.popleft()
         with report:
             if "error" in said:
-                self._not_born(running, report, str(said["error"]))
+                self.not_born(running, report, str(said["error"]))
                 return
         pid = int(str(said["pid"]))
-        self._born(running, pid, descriptors[0])
+        self.born(running, pid, descriptors[0])
         if pid in self._early:
             self._ended(self._running.pop(pid), self._early.pop(pid))
 
     def _template_ended(self, kept: templates.Kept, status: int) -> None:
-        del self._controls[kept.control.fileno()]
         if self._templates.get(kept.name) is kept:
             del self._templates[kept.name]
+        self.forget_control(kept)
+        if kept.asked:
+            templates.kill_unknown(self.known())
+        self.bury_asked(kept)
+        if not any(other.asked for other in self.controls.values()):
+            self._early.clear()
+        self.send({"template": kept.name, "ended": f"wait status {status}"})
+
+    def forget_control(self, kept: templates.Kept) -> None:
+        """It has ended: hear what it had said before."""
+        del self.controls[kept.control.fileno()]
         with contextlib.suppress(KeyError):
-            self._poll.unregister(kept.control)
+            self.poll.unregister(kept.control)
         while (heard := kept.hear()) is not None:
             self._heard(kept, *heard)
         kept.control.close()
-        if kept.asked:
-            known = {*self._running, *(other.pid for other in self._controls.values())}
-            templates.kill_unknown(known)
-        for running, report in kept.asked:
+
+    def bury_asked(self, kept: templates.Kept) -> None:
+        while kept.asked:
+            running, report = kept.asked.popleft()
             with report:
-                self._not_born(running, report, "fork: the template died", died=True)
-        if not any(other.asked for other in self._controls.values()):
-            self._early.clear()
-        self._send({"template": kept.name, "ended": f"wait status {status}"})
+                self.not_born(running, report, "fork: the template died", died=True)
 
     def _out_of_memory(self, running: Running) -> None:
         """A process of the sandbox is being killed; version 1 spares the others, we do not.
@@ -274,11 +299,14 @@ class Spawner:
                 return
             if pid == 0:
                 return
+            if self._lineages.reaped(pid):
+                continue
             running = self._running.pop(pid, None)
             if running is not None:
                 self._ended(running, status)
+                self._lineages.part(running.name)
                 continue
-            kept = next((each for each in self._controls.values() if each.pid == pid), None)
+            kept = next((each for each in self.controls.values() if each.pid == pid), None)
             if kept is not None:
                 self._template_ended(kept, status)
             else:
@@ -286,14 +314,14 @@ class Spawner:
 
     def _ended(self, running: Running, status: int) -> None:
         """Its first process was the last to be reaped: every process of the sandbox is gone."""
-        if self._cgroups is not None:
-            running.out_of_memory |= self._cgroups.out_of_memory(running.name)
+        if self.cgroups is not None:
+            running.out_of_memory |= self.cgroups.out_of_memory(running.name)
         with contextlib.suppress(BlockingIOError):
             written = os.read(running.status, _STATUS_BYTES)
             if len(written) == _STATUS_BYTES and os.WIFEXITED(status):
                 status = int.from_bytes(written, sys.byteorder)
         if running.oom is not None:
-            self._poll.unregister(running.oom)
+            self.poll.unregister(running.oom)
             del self._watched[running.oom]
         running.close()
         self._emptied.append((running, status))
@@ -301,11 +329,11 @@ class Spawner:
     def _retry(self) -> None:
         left = []
         for running, status in self._emptied:
-            if self._cgroups is not None and not self._cgroups.remove(running.name):
+            if self.cgroups is not None and not self.cgroups.remove(running.name):
                 left.append((running, status))
                 continue
             self._forget(running)
-            self._send(
+            self.send(
                 {
                     "exited": running.name,
                     "status": status,
@@ -315,42 +343,42 @@ class Spawner:
         self._emptied = left
 
     def _record(self, running: Running) -> None:
-        if self._config.records is None:
+        if self.config.records is None:
             return
         with open(f"/proc/{running.pid}/stat") as file:
             started = file.read().rpartition(")")[2].split()[19]
-        with open(f"{self._config.records}/{running.name}", "w") as file:
+        with open(f"{self.config.records}/{running.name}", "w") as file:
             file.write(f"{running.pid} {started}")
 
     def _forget(self, running: Running) -> None:
-        if self._config.records is not None:
+        if self.config.records is not None:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self._config.records}/{running.name}")
+                os.unlink(f"{self.config.records}/{running.name}")
 
-    def _send(self, message: "dict[str, object]", *descriptors: int) -> None:
+    def send(self, message: "dict[str, object]", *descriptors: int) -> None:
         # When the server is gone, the next poll says so.
         with contextlib.suppress(OSError):
             socket.send_fds(self._server, [json.dumps(message).encode()], descriptors)
 
     def _end(self) -> None:
         """The server is gone: nothing may stay."""
-        for kept in self._controls.values():
+        for kept in self.controls.values():
             with contextlib.suppress(ProcessLookupError, ChildProcessError):
                 os.kill(kept.pid, signal.SIGKILL)
                 os.waitpid(kept.pid, 0)
-        templates.kill_unknown(set(self._running))
+        templates.kill_unknown(set(self._running))  # With each keeper all forks of its origin.
         for pid in self._running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if self._cgroups is not None:
+        if self.cgroups is not None:
             for running in self._running.values():  # Whoever is frozen dies when thawed.
-                self._cgroups.kill(running.name)
+                self.cgroups.kill(running.name)
         for pid, running in self._running.items():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
             self._forget(running)
-        if self._cgroups is not None:
-            self._cgroups.remove_all()
+        if self.cgroups is not None:
+            self.cgroups.remove_all()
 
 
 def main(descriptor: int) -> None:

@@ -50,6 +50,8 @@ class Start:
         """Where to listen on the loopback of a network of its own."""
         self.waits = bool(message["waits"])
         """Whether to wait for a word that this network is connected."""
+        self.origin = bool(message.get("origin"))
+        """Whether its process is to be forked: see `origins`."""
         self.report, self.output, self.telemetry, *more = descriptors
         self.stdin = more.pop() if message.get("stdin") else None
         """What it reads; nothing without."""

@@ -10,6 +10,7 @@ sandbox can undo it.
 import contextlib
 import os
 
+from . import copying
 from .linux import (
     CLONE_NEWNS,
     MS_BIND,
@@ -41,6 +42,9 @@ _PROC_EMPTY_FILES = ("kcore", "keys", "timer_list", "kallsyms", "sched_debug", "
 _PROC_EMPTY_DIRECTORIES = ("acpi", "scsi", "driver", "asound")
 # In a user namespace a mount keeps the restrictions it came with.
 _KEPT_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
+_TMP = "/tmp"  # noqa: S108  The sandbox's own.
+_SHM = "/dev/shm"  # noqa: S108  The sandbox's own.
+_SHM_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
 def bind_read_only(source: str, target: str) -> None:
@@ -90,6 +94,28 @@ def mount_own(config: Config, start: Start, owner: tuple[int, int]) -> None:
     _mount_tmp(start, f"{root}/tmp", owner)  # noqa: S108  The sandbox's own.
     _mount_proc(f"{root}/proc", config.empty)
     _mount_shm(root, start)
+
+
+def build_again(
+    config: Config, start: Start, owner: tuple[int, int], source: str
+) -> "list[tuple[str, int]]":
+    """What `mount_own` makes, but for layers, in no mount namespace yet: targets, descriptors.
+
+    The calling process gives a mount namespace for it, which serves nothing else. `source` is the
+    root of whoever was forked; what is in its writable directories is copied.
+    """
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    staged = {
+        _TMP: config.root + _TMP,
+        _SHM: f"{config.root}/mnt",
+        "/proc": f"{config.root}/proc",
+    }
+    _mount_tmp(start, staged[_TMP], owner)
+    mount("tmpfs", staged[_SHM], "tmpfs", _SHM_FLAGS, f"size={start.shm_bytes},mode=1777")
+    for target in (_TMP, _SHM):
+        copying.copy(f"{source}{target}", staged[target], owner)
+    _mount_proc(staged["/proc"], config.empty)
+    return [(target, picked_up(place, read_only=False)) for target, place in staged.items()]
 
 
 def furnish(pid: int, mounts: "list[tuple[str, str]]", home: int) -> None:
@@ -164,8 +190,7 @@ def _mount_dev(root: str) -> None:
 
 def _mount_shm(root: str, start: Start) -> None:
     target = f"{root}/dev/shm"  # noqa: S108  The sandbox's own.
-    flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    mount("tmpfs", target, "tmpfs", flags, f"size={start.shm_bytes},mode=1777")
+    mount("tmpfs", target, "tmpfs", _SHM_FLAGS, f"size={start.shm_bytes},mode=1777")
     for path, content in start.files:
         # The mount keeps the file when its name is gone.
         source = f"{target}/file"

@@ -132,8 +132,12 @@ class _Program:
         self.instructions.append(struct.pack("<HBBI", code, if_true, if_false, value))
 
 
-def build(machine: str = MACHINE) -> bytes:
-    """The filter for this machine, eight bytes an instruction."""
+def build(machine: str = MACHINE, *, template: bool = False) -> bytes:
+    """The filter for this machine, eight bytes an instruction.
+
+    `template`: for a process whose forks are to have namespaces of their own. It may make new ones
+    with `clone`, which are empty, but no user namespace, and may enter none.
+    """
     program = _Program()
     add = program.add
     # Another architecture's calls have other numbers: 32-bit programs do not run at all.
@@ -144,6 +148,8 @@ def build(machine: str = MACHINE) -> bytes:
     if machine == "x86_64":
         add(_JUMP_IF_GREATER_OR_EQUAL, _X32_BIT, if_false=1)
         add(_RETURN, _KILL_PROCESS)
+    if template:
+        _allow_cgroup_namespace(program, machine)
     for numbers in DENIED.values():
         number = numbers[_COLUMN[machine]]
         if number is not None:
@@ -154,12 +160,25 @@ def build(machine: str = MACHINE) -> bytes:
     add(_RETURN, _ERRNO | errno.ENOSYS)
     add(_JUMP_IF_EQUAL, _CLONE[machine], if_false=4)
     add(_LOAD, _argument(0))
-    add(_JUMP_IF_ANY_BIT, _NEW_NAMESPACES, if_false=1)
+    add(_JUMP_IF_ANY_BIT, CLONE_NEWUSER if template else _NEW_NAMESPACES, if_false=1)
     add(_RETURN, _ERRNO | errno.EPERM)
     add(_RETURN, _ALLOW)
     _add_socket_rules(program, machine)
     add(_RETURN, _ALLOW)
     return b"".join(program.instructions)
+
+
+def _allow_cgroup_namespace(program: _Program, machine: str) -> None:
+    """A fork makes one when it is in its control group, which `clone` would be too early for."""
+    add = program.add
+    number = DENIED["unshare"][_COLUMN[machine]]
+    if number is None:
+        raise ValueError(machine)
+    add(_JUMP_IF_EQUAL, number, if_false=4)
+    add(_LOAD, _argument(0))
+    add(_JUMP_IF_EQUAL, CLONE_NEWCGROUP, if_false=1)
+    add(_RETURN, _ALLOW)
+    add(_RETURN, _ERRNO | errno.EPERM)
 
 
 def _add_socket_rules(program: _Program, machine: str) -> None:
