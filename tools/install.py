@@ -34,6 +34,8 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 NEIGHBOURS = VENV / "neighbours"
 """The environment of the embedded services: where Lampyr looks for it by default."""
+TEST_SERVERS = VENV / "test-servers"
+"""That of servers which tests read; there are none for some machines."""
 STAMP = VENV / "lampyr-installed.json"
 OLDEST = (3, 11)
 
@@ -57,7 +59,9 @@ def main() -> int:
                 stamp["refused_packages"] = refused
                 _write_stamp(stamp)
         _install(stamp, dev=arguments.dev, this_python=arguments.this_python)
-        _install_neighbours()
+        _install_beside(ROOT / "neighbours.lock", NEIGHBOURS)
+        if arguments.dev:
+            _install_test_servers()
     except SetupError as error:
         say(str(error))
         return 1
@@ -133,17 +137,26 @@ def _install(stamp: dict[str, Any], *, dev: bool, this_python: bool) -> None:
     _write_stamp(stamp)
 
 
-def _install_neighbours() -> None:
-    """The same for the services beside Lambda; their libraries are other versions than ours."""
-    lock, stamp = ROOT / "neighbours.lock", NEIGHBOURS / "lampyr-installed.json"
-    python = NEIGHBOURS / "bin" / "python"
+def _install_beside(lock: Path, directory: Path, *options: str) -> None:
+    """The same for servers of Lampyr's own: their libraries are other versions than ours."""
+    stamp, python = directory / "lampyr-installed.json", directory / "bin" / "python"
     wanted = {"lock": hashlib.sha256(lock.read_bytes()).hexdigest(), "root": str(ROOT)}
     if _read_stamp(stamp) == wanted and _works(python):
         return
-    say(f"installing {lock.name} into {NEIGHBOURS}")
-    _create_venv(NEIGHBOURS)
-    _pip("install", "--require-hashes", "--requirement", str(lock), python=python)
+    say(f"installing {lock.name} into {directory}")
+    _create_venv(directory)
+    _pip("install", *options, "--require-hashes", "--requirement", str(lock), python=python)
     _write_stamp(wanted, stamp)
+
+
+def _install_test_servers() -> None:
+    try:
+        # Nothing is built: what there is no wheel of would take a compiler, and long.
+        _install_beside(ROOT / "test-servers.lock", TEST_SERVERS, "--only-binary", ":all:")
+    except subprocess.CalledProcessError:
+        say(
+            "the tests over a Kafka broker and a document database are skipped: no servers for them"
+        )
 
 
 def _other(stamp: dict[str, Any], usable: bool) -> dict[str, Any]:

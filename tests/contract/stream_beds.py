@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from pymongo import AsyncMongoClient
 
 from lampyr.aws.base import Aws, Endpoint
 from lampyr.aws.clients import AwsClients
@@ -24,7 +26,7 @@ from lampyr.model.mapping import (
 )
 from lampyr.model.resource import ResourceKey
 from lampyr.sources.bells import Bells
-from lampyr.sources.brokers import Brokers
+from lampyr.sources.brokers import Broker, Brokers, Credentials
 from lampyr.sources.documentdb import DocumentDbStream
 from lampyr.sources.dynamodb import DynamoDbStream
 from lampyr.sources.kafka import KafkaStream
@@ -56,8 +58,8 @@ class Bed:
         self.arn: str | None = None
         self.endpoints: tuple[str, ...] = ()
 
-    async def open(self) -> None:
-        """Make the stream."""
+    async def open(self, **security: Any) -> None:
+        """Make the stream; `security` is what those who write are told, where anything is."""
 
     async def put(self, *bodies: str) -> None:
         raise NotImplementedError
@@ -99,7 +101,7 @@ class KinesisBed(NeighbourBed):
     kind = SourceKind.KINESIS
     member = "data.body"
 
-    async def open(self) -> None:
+    async def open(self, **security: Any) -> None:
         await self.call("kinesis", "CreateStream", StreamName=self.name, ShardCount=1)
         async with asyncio.timeout(SECONDS):
             while True:
@@ -129,7 +131,7 @@ class DynamoDbBed(NeighbourBed):
     kind = SourceKind.DYNAMODB
     member = "dynamodb.NewImage.body.S"
 
-    async def open(self) -> None:
+    async def open(self, **security: Any) -> None:
         made = await self.call(
             "dynamodb",
             "CreateTable",
@@ -156,14 +158,22 @@ class DynamoDbBed(NeighbourBed):
 class KafkaBed(Bed):
     kind = SourceKind.KAFKA
     member = "value.body"
+    made_first = True
+    """Topics do not come to be by being written to."""
 
     def __init__(self, brokers: tuple[str, ...]) -> None:
         super().__init__()
         self.endpoints = brokers
         self._producer: Any = None
 
-    async def open(self) -> None:
-        self._producer = AIOKafkaProducer(bootstrap_servers=list(self.endpoints))
+    async def open(self, **security: Any) -> None:
+        servers = list(self.endpoints)
+        if self.made_first:
+            admin = AIOKafkaAdminClient(bootstrap_servers=servers, **security)
+            await admin.start()
+            await admin.create_topics([NewTopic(self.name, 2, 1)])
+            await admin.close()
+        self._producer = AIOKafkaProducer(bootstrap_servers=servers, **security)
         await self._producer.start()
 
     async def put(self, *bodies: str) -> None:
@@ -180,6 +190,51 @@ class KafkaBed(Bed):
 
     async def close(self) -> None:
         await self._producer.stop()
+
+
+class MockKafkaBed(KafkaBed):
+    """librdkafka's mock cluster: it makes topics when they are written to."""
+
+    made_first = False
+
+
+class MongoBed(Bed):
+    """A change stream of a server that speaks MongoDB's protocol."""
+
+    kind = SourceKind.DOCUMENTDB
+    member = "event.fullDocument.body"
+
+    def __init__(self, port: int) -> None:
+        super().__init__()
+        self.arn = CLUSTER_ARN
+        self._url = f"mongodb://127.0.0.1:{port}"
+        self._client: Any = None
+
+    async def open(self, **security: Any) -> None:
+        self._client = AsyncMongoClient(self._url, retryWrites=False)
+        self.collection = self._client["shop"][self.name]
+
+    async def put(self, *bodies: str) -> None:
+        for body in bodies:
+            await self.collection.insert_one({"body": body})
+
+    def stream(self, mapping: EventSourceMapping, kept: Checkpoints) -> Stream:
+        aws = ScriptedAws({"GetSecretValue": {"SecretString": SECRET}})
+        brokers = Brokers({"docs": self._url}, aws)
+        return DocumentDbStream(
+            mapping, brokers=brokers, clock=SystemClock(), connect=_without_user
+        )
+
+    def bodies(self, event: Any) -> list[str]:
+        return [change["event"]["fullDocument"]["body"] for change in event["events"]]
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _without_user(broker: Broker, _: Credentials) -> Any:
+    """The server has no users."""
+    return AsyncMongoClient(broker.host, broker.port, retryWrites=False)
 
 
 class DocumentDbBed(Bed):
@@ -241,6 +296,11 @@ class Bench:
     def bodies(self) -> list[str]:
         return [body for event in self.function.events for body in self.bed.bodies(event)]
 
+    def changes(self) -> list[str]:
+        """Of a change stream, the kinds of what the function got."""
+        changes = [change for event in self.function.events for change in event["events"]]
+        return [change["event"]["operationType"] for change in changes]
+
     async def until(self, fact: Callable[[], bool]) -> None:
         async with asyncio.timeout(SECONDS):
             while not fact():
@@ -256,7 +316,8 @@ def mapping_of(bed: Bed, **settings: Any) -> EventSourceMapping:
     documents = bed.kind is SourceKind.DOCUMENTDB
     given: dict[str, Any] = {"batch_size": 10, "batching_window_seconds": 0}
     if documents:
-        given["document_database"] = DocumentDatabase(database="shop", collection="orders")
+        collection = bed.name if isinstance(bed, MongoBed) else "orders"
+        given["document_database"] = DocumentDatabase(database="shop", collection=collection)
         given["access"] = (SourceAccess(type="BASIC_AUTH", uri="arn:of:the:secret"),)
     return EventSourceMapping(
         key=ResourceKey(ACCOUNT, REGION, "the-mapping"),

@@ -1,6 +1,6 @@
 """Kafka topics as a source, over a broker that speaks Kafka's own protocol.
 
-It is librdkafka's mock cluster, in memory, without TLS and SASL.
+It is librdkafka's mock cluster, in memory. TLS and SASL are in `test_kafka_access.py`.
 """
 
 import asyncio

@@ -1,11 +1,12 @@
 """What every stream does for a mapping: Kinesis, DynamoDB, Kafka and DocumentDB.
 
-Kinesis and DynamoDB are the embedded ones, behind a real Lampyr, Kafka is librdkafka's mock
-cluster. DocumentDB is a stand-in for MongoDB's driver: there is no server to be had.
+Kinesis and DynamoDB are the embedded ones, behind a real Lampyr. Kafka is librdkafka's mock cluster
+and Tansu, a broker that speaks its protocol. DocumentDB is SecantusDB, which speaks MongoDB's, and,
+for what no server does when it is told to, a stand-in for the driver.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from lampyr.model.mapping import DocumentDatabase
 from lampyr.sources import documentdb
 from lampyr.sources.brokers import Broker, Credentials
 from lampyr.testing.server import LampyrServer
+from tests import servers
 from tests.contract.stream_beds import (
     CLUSTER_ARN,
     Bed,
@@ -24,6 +26,8 @@ from tests.contract.stream_beds import (
     DynamoDbBed,
     KafkaBed,
     KinesisBed,
+    MockKafkaBed,
+    MongoBed,
 )
 from tests.unit.sources.fakes import failure
 
@@ -44,16 +48,40 @@ def kafka() -> Iterator[tuple[str, ...]]:
     del cluster
 
 
-@pytest.fixture(params=["kinesis", "dynamodb", "kafka", "documentdb"])
+@pytest.fixture(scope="module")
+def tansu() -> Iterator[tuple[str, ...]]:
+    with_reason(servers.missing())
+    server = servers.kafka()
+    yield (f"127.0.0.1:{server.port}",)
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def mongodb() -> Iterator[int]:
+    with_reason(servers.missing())
+    server = servers.documents()
+    yield server.port
+    server.stop()
+
+
+def with_reason(missing: str | None) -> None:
+    if missing is not None:
+        pytest.skip(missing)
+
+
+BEDS: dict[str, Callable[[pytest.FixtureRequest], Bed]] = {
+    "kinesis": lambda request: KinesisBed(request.getfixturevalue("here")),
+    "dynamodb": lambda request: DynamoDbBed(request.getfixturevalue("here")),
+    "kafka": lambda request: MockKafkaBed(request.getfixturevalue("kafka")),
+    "tansu": lambda request: KafkaBed(request.getfixturevalue("tansu")),
+    "documentdb": lambda _request: DocumentDbBed(),
+    "mongodb": lambda request: MongoBed(request.getfixturevalue("mongodb")),
+}
+
+
+@pytest.fixture(params=BEDS)
 async def bed(request: pytest.FixtureRequest) -> AsyncIterator[Bed]:
-    bed: Bed
-    if request.param == "kafka":
-        bed = KafkaBed(request.getfixturevalue("kafka"))
-    elif request.param == "documentdb":
-        bed = DocumentDbBed()
-    else:
-        server = request.getfixturevalue("here")
-        bed = KinesisBed(server) if request.param == "kinesis" else DynamoDbBed(server)
+    bed = BEDS[request.param](request)
     await bed.open()
     yield bed
     await bed.close()
@@ -228,6 +256,19 @@ async def test_after_a_collection_is_dropped_its_stream_goes_on_with_the_next(
         await bench.heard(["a", "gone", "b"])
     tokens = [json.dumps(options.get("resume_after")) for options in bed.cluster.watched]
     assert not any("00000001" in token for token in tokens), "no stream resumes there"
+
+
+@only("mongodb")
+async def test_a_server_s_stream_goes_on_when_its_collection_is_dropped(bed: MongoBed) -> None:
+    await bed.put("a")
+    bench = Bench(bed)
+    async with bench.running():
+        await bench.heard(["a"])
+        await bed.collection.drop()
+        await bench.until(lambda: "invalidate" in bench.changes())
+        await bed.put("b")
+        await bench.until(lambda: bench.changes()[-1] == "insert")
+    assert bench.changes() == ["insert", "drop", "invalidate", "insert"]
 
 
 async def test_the_driver_is_told_what_a_cluster_of_aws_needs() -> None:
