@@ -1,6 +1,7 @@
 """A function that takes over a process made ahead finds what one that is started finds."""
 
 import json
+import random
 import time
 from typing import Any, Final
 
@@ -27,12 +28,14 @@ def status(*names):
 def mounts():
     fields = (line.split() for line in file("/proc/self/mounts").splitlines())
     return sorted((f[1], f[2], "ro" in f[3].split(",")) for f in fields)
+BORN = int(file("/proc/self/stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
 def handler(event, context):
     own = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
            "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
            "PYTHONNODEBUGRANGES", "_X_AMZN_TRACE_ID")
     main = sys.modules["__main__"]
     return [FORKED, {
+        "waited": BORN < event.get("at", 0),
         "environ": {name: value for name, value in os.environ.items() if name not in own},
         "path": sys.path, "argv": sys.argv, "executable": sys.executable, "prefix": sys.prefix,
         "flags": str(sys.flags), "main": [main.__name__, main.__file__], "file": __file__,
@@ -58,27 +61,40 @@ def handler(event, context):
 """
 
 
-def forked(client: Any, code: str | bytes, **configuration: Any) -> Any:
-    """What a function answers that was forked: the first may come before the template is ready."""
+def forked(
+    client: Any, code: str | bytes, *, parked: bool | None = None, **configuration: Any
+) -> Any:
+    """What a function answers that was forked: the first may come before the template is ready.
+
+    `parked`: whether the fork is to be one that had waited for a function.
+    """
     end = time.monotonic() + FORKED_SECONDS
     while time.monotonic() < end:
         with function(client, code, **configuration) as name:
-            was_forked, *answer = value(client, name)
-            if was_forked:
+            was_forked, *answer = value(client, name, {"at": at()})
+            if was_forked and (parked is None or parked == answer[0]["waited"]):
                 return answer
         time.sleep(0.1)
     raise AssertionError("no start was a fork")
 
 
+def at() -> float:
+    """Now, as the start of a process is counted; whoever was there before has waited."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - 0.02
+
+
 @pytest.mark.parametrize("logging", [{"LogFormat": "Text"}, {"LogFormat": "JSON"}])
 def test_a_fork_sees_what_a_plain_start_sees(lambda_client: Any, logging: Any) -> None:
-    (answer,) = forked(lambda_client, LOOK, LoggingConfig=logging)
-    with function(
-        lambda_client, LOOK, LoggingConfig=logging, Environment={"Variables": PLAIN}
-    ) as name:
+    # Nobody has waited for a function of this size: the first that can be forked is.
+    configuration = {"LoggingConfig": logging, "MemorySize": random.randrange(200, 2000)}
+    (answer,) = forked(lambda_client, LOOK, parked=False, **configuration)
+    (later,) = forked(lambda_client, LOOK, parked=True, **configuration)
+    plain = {"Environment": {"Variables": PLAIN}}
+    with function(lambda_client, LOOK, **plain, **configuration) as name:
         was_forked, expected = value(lambda_client, name)
     assert not was_forked
     assert answer == expected
+    assert {**later, "waited": False} == expected
     assert answer["pids"][0] == 2
     assert answer["status"]["CapBnd"] == "0000000000000000"
 

@@ -20,7 +20,7 @@ import pytest_asyncio
 
 from lampyr.worker.runtimes import RuntimeCatalog
 from lampyr.worker.runtimes.forks import template_of
-from lampyr.worker.sandbox.base import SandboxSpec, TemplateSpec
+from lampyr.worker.sandbox.base import ParkSpec, SandboxSpec, TemplateSpec
 from lampyr.worker.sandbox.namespaces import NamespacesDriver
 from tests.contract.sandbox_benches import as_root
 from tests.contract.sandboxes import LocalBench
@@ -133,6 +133,34 @@ async def test_no_two_forks_have_a_random_number_in_common(forge: Forge) -> None
     assert len(seen) == FORKS
     for values in zip(*seen, strict=True):
         assert len(set(values)) == FORKS
+
+
+WHERE: Final = """
+import json
+print(json.dumps([os.readlink("/proc/self/ns/net"), os.readlink("/proc/self/fd/0"),
+                  "X" in os.environ, os.path.exists("/var/task/app.py"), sys.stdin.read()]))
+"""
+
+
+async def test_one_that_waited_has_a_network_and_a_directory_of_its_own(forge: Forge) -> None:
+    driver = forge.driver
+    assert isinstance(driver, NamespacesDriver)
+    variables = {**forge.template.variables, "_LAMPYR_PARKED": "sdk", "X": "of the park"}
+    script = forge.runtime.park_script
+    park = ParkSpec(
+        argv=(*forge.runtime.argv[:-1], script), variables=variables, template=forge.template
+    )
+    seen = [str(Path("/proc/self/ns/net").readlink())]
+    await forge.told(WHERE, park=park)
+    for _ in range(2):
+        await eventually(driver.parking.count)
+        network, *others = await forge.told(WHERE, park=park)
+        assert others == ["/dev/null", False, True, ""]
+        assert network not in seen
+        seen.append(network)
+    for key in tuple(driver.parking._kinds):
+        driver.parking._drop(key)
+    await eventually(lambda: groups(forge) == [])
 
 
 SEARCH: Final = """

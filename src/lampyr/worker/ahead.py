@@ -8,6 +8,7 @@ from typing import Protocol
 from lampyr.model.function import FunctionVersion
 from lampyr.worker.runtimes import Runtime
 from lampyr.worker.runtimes.forks import may_fork, park_of, template_of
+from lampyr.worker.runtimes.python import mentions_sdk
 from lampyr.worker.sandbox.base import ParkSpec, SandboxDriver, TemplateSpec
 
 
@@ -32,13 +33,22 @@ class MadeAhead:
         return template_of(runtime)
 
     def park(
-        self, version: FunctionVersion, runtime: Runtime, argv: tuple[str, ...], code: list[Path]
+        self,
+        version: FunctionVersion,
+        runtime: Runtime,
+        argv: tuple[str, ...],
+        code: list[Path],
+        template: TemplateSpec | None,
     ) -> ParkSpec | None:
-        """`code`: the function's directory, and those of its layers."""
+        """What may wait for the function; layers cannot be laid in a sandbox that is there.
+
+        `code`: the function's directory, and those of its layers.
+        """
         late = len(code) > 1 or (code[0] / "lib").exists()
         if not self._wanted or late:
             return None
-        return park_of(runtime, argv, version.environment or {})
+        sdk = template is not None and mentions_sdk(code[0], version.handler or "")
+        return park_of(runtime, argv, version.environment or {}, template, sdk=sdk)
 
 
 class _Parts(Protocol):

@@ -289,9 +289,10 @@ class Worker:
             configured=version.environment,
         )
         ahead = MadeAhead(parts.templates and not origin, self._complete_runtimes)
+        template = ahead.template(version, runtime, task_directory, layers)
         spec = SandboxSpec(
-            template=ahead.template(version, runtime, task_directory, layers),
-            park=ahead.park(version, runtime, argv, [task_directory, *layers]),
+            template=template,
+            park=ahead.park(version, runtime, argv, [task_directory, *layers], template),
             origin=origin,
             environment_id=environment_id,
             argv=argv,

@@ -26,10 +26,10 @@ _PREFIXES: Final = (
 Two of them AWS's client for Node.js reads while it is loaded.
 """
 _IMPORTED: Final = frozenset(sys.stdlib_module_names) | {
-    "awslambdaric", "boto3", "botocore", "bootstrap", "dateutil", "jmespath", "lampyr_runtime",
-    "lampyr_sandbox", "lampyr_sdk", "lampyr_snapshot", "lampyr_snapshot_descriptors",
-    "lampyr_template", "runtime_client", "s3transfer", "six", "snapshot_restore_py", "spawner",
-    "template", "urllib3",
+    "awslambdaric", "boto3", "botocore", "bootstrap", "dateutil", "jmespath", "lampyr_parked",
+    "lampyr_rehearsal", "lampyr_runtime", "lampyr_sandbox", "lampyr_sdk", "lampyr_snapshot",
+    "lampyr_snapshot_descriptors", "lampyr_template", "parked", "runtime_client", "s3transfer",
+    "six", "snapshot_restore_py", "spawner", "template", "urllib3",
 }  # fmt: skip
 """More than any template has imported: the rule need not be told what that is."""
 
@@ -48,18 +48,26 @@ def may_fork(
 
 
 def park_of(
-    runtime: Runtime, argv: tuple[str, ...], configured: Mapping[str, str]
+    runtime: Runtime,
+    argv: tuple[str, ...],
+    configured: Mapping[str, str],
+    template: TemplateSpec | None,
+    *,
+    sdk: bool = False,
 ) -> ParkSpec | None:
-    """What may be started ahead of a function that will be started by `argv`."""
+    """What may be started ahead of a function that will be started by `argv`.
+
+    `template`: what it may be forked from, where its runtime has one. `sdk`: whether it is likely
+    to make a client of the AWS SDK.
+    """
     if not runtime.park_script or not _starts_as_any(configured):
         return None
-    variables = {
-        "LANG": "en_US.UTF-8",
-        "TZ": ":UTC",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime.name}",
-        **runtime.variables,
-    }
-    return ParkSpec(argv=(*argv[:-1], runtime.park_script), variables=variables)
+    variables = _of_all(runtime)
+    if runtime.template_argv:
+        if template is None:
+            return None
+        variables["_LAMPYR_PARKED"] = "sdk" if sdk else "plain"
+    return ParkSpec(argv=(*argv[:-1], runtime.park_script), variables=variables, template=template)
 
 
 def _starts_as_any(configured: Mapping[str, str]) -> bool:
@@ -71,11 +79,16 @@ def template_of(runtime: Runtime) -> TemplateSpec:
     return TemplateSpec(
         name=f"{runtime.name} {runtime.version}",
         argv=runtime.template_argv,
-        variables={
-            "LANG": "en_US.UTF-8",
-            "TZ": ":UTC",
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime.name}",
-            **runtime.variables,
-        },
+        variables=_of_all(runtime),
         mounts=runtime.mounts,
     )
+
+
+def _of_all(runtime: Runtime) -> dict[str, str]:
+    """What is in the environment of every function of a runtime."""
+    return {
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime.name}",
+        **runtime.variables,
+    }

@@ -32,6 +32,8 @@ _LAYOUT: Final = "2"
 """Changes when this module lays the tree out in another way."""
 _COMPILE_SECONDS: Final = 300.0
 _READABLE: Final = 0o444
+_SOURCE_BYTES: Final = 64 * 1024
+"""Of a function's module: what it imports is at the top."""
 _COMPILE: Final = """
 import compileall, os, py_compile, sys
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -72,6 +74,7 @@ class PythonRuntimes:
             argv=(f"/var/lang/bin/python{short}", "-S", "/var/runtime/bootstrap.py"),
             mounts=MappingProxyType(mounts),
             template_argv=(f"/var/lang/bin/python{short}", "-S", "/var/runtime/template.py"),
+            park_script="/var/runtime/parked.py",
             variables=MappingProxyType({"PYTHONPATH": "/var/runtime"}),
         )
 
@@ -133,6 +136,16 @@ class PythonRuntimes:
             process.wait()
         if code != 0:
             raise _not_compiled(interpreter, f"exit code {code}")
+
+
+def mentions_sdk(task: Path, handler: str) -> bool:
+    """Whether the module of a handler looks as if it made a client of the AWS SDK."""
+    module = handler.rpartition(".")[0].replace(".", "/")
+    try:
+        with (task / f"{module}.py").open("rb") as source:
+            return b"boto" in source.read(_SOURCE_BYTES)
+    except (OSError, ValueError):
+        return False
 
 
 def _fingerprint() -> str:

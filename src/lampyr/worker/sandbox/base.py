@@ -47,6 +47,8 @@ class ParkSpec:
 
     argv: tuple[str, ...]
     variables: Mapping[str, str]
+    template: TemplateSpec | None = None
+    """What it is to be forked from: nothing is parked as long as that is not ready."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from lampyr.clock import Clock
 from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.worker.network.base import Network
 from lampyr.worker.sandbox import packets, rootfs, wiring
-from lampyr.worker.sandbox.base import SandboxError, SandboxSpec, TemplateSpec
+from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec, TemplateSpec
 from lampyr.worker.sandbox.client import Spawner
 from lampyr.worker.sandbox.disks import Disk, Disks
 from lampyr.worker.sandbox.isolated import (
@@ -82,12 +82,16 @@ class NamespacesDriver(IsolatedDriver):
         self.templates.ready(template)
 
     async def start(self, spec: SandboxSpec) -> IsolatedSandbox:
-        if spec.park is not None and os.geteuid() == 0:
-            # Only root can take a directory of the host into a sandbox that is there already.
+        if spec.park is not None and self._may_park(spec.park):
             parked = self.parking.take(spec)
             if parked is not None and await self._began(parked, spec):
                 return parked.sandbox
         return await super().start(spec)
+
+    def _may_park(self, park: ParkSpec) -> bool:
+        # Only root can take a directory of the host into a sandbox that is there already.
+        root = os.geteuid() == 0
+        return root and (park.template is None or self.templates.ready(park.template))
 
     async def _park(self, spec: SandboxSpec) -> Parked:
         """Start a sandbox whose process waits to hear of its function."""
@@ -275,7 +279,8 @@ class NamespacesDriver(IsolatedDriver):
         """Tell the fork itself what to do: no template is to know what is in a function."""
         mounts = [pair for pair in message["mounts"] if pair[0] not in template.mounts]
         report.send(json.dumps(message | {"mounts": mounts}).encode())
-        return {"fork": template.name, "id": message["id"]}
+        network = not message["waits"]
+        return {"fork": template.name, "id": message["id"], "network": network}
 
     def _message(self, sandbox: IsolatedSandbox, disk: Disk | None) -> dict[str, Any]:
         spec, slot = sandbox.spec, sandbox.slot

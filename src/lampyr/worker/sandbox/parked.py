@@ -185,7 +185,7 @@ def parked_spec(spec: SandboxSpec, name: str) -> SandboxSpec:
         argv=park.argv,
         variables=park.variables,
         mounts=mounts,
-        template=None,
+        template=park.template,
     )
 
 

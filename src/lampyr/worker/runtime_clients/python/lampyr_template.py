@@ -14,6 +14,7 @@ import os
 import sys
 from typing import Any
 
+import lampyr_parked  # type: ignore[import-not-found]
 import lampyr_runtime  # type: ignore[import-not-found]
 
 _SOURCES = "/mnt"
@@ -29,8 +30,24 @@ def main() -> None:
     lampyr_sdk.load()
     del sys.modules["lampyr_sdk"]
     _serve({"bare_bytes": bare, "bytes": _resident()})
-    # From here on this is the process of a function.
+    _begin(search)
+
+
+def park() -> None:
+    """The same without a template."""
+    gc.disable()
+    search = lampyr_runtime.load()
+    gc.freeze()
+    _begin(search)
+
+
+def _begin(search: tuple[str, list[str], list[str]]) -> None:
+    """From here on this is the process of a function."""
     gc.enable()
+    if lampyr_parked.VARIABLE in os.environ:
+        _refresh()  # The first time, so that the second is quick.
+        lampyr_parked.wait()
+    del sys.modules["lampyr_parked"]
     _refresh()
     lampyr_runtime.run(search)
 

@@ -192,11 +192,11 @@ class Spawner:
 
     def _fork(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
         running, theirs = self.new(str(message["id"]))
-        report, output, telemetry, *network = descriptors
-        passed = [report, output, telemetry, theirs, *network]
+        report, output, telemetry, *more = descriptors
+        passed = [report, output, telemetry, theirs, *more]
         if running.oom is not None:
             passed.append(running.oom)
-        asked: dict[str, object] = {"network": bool(network), "oom": running.oom is not None}
+        asked: dict[str, object] = {"network": message["network"], "oom": running.oom is not None}
         try:
             kept = self._templates.get(str(message["fork"]))
             if kept is None:
