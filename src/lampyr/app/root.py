@@ -259,11 +259,7 @@ async def _services(ground: _Ground, cluster: Cluster, stack: AsyncExitStack) ->
         init_seconds=ground.limits.init_seconds,
         scaling_rate=settings.scaling_rate,
     )
-    reserve_bytes = settings.memory_reserve_mb * MIB
-
-    def pressed() -> bool:
-        return host_memory.available_bytes() < reserve_bytes
-
+    pressed = host_memory.Pressure(clock, settings.memory_reserve_mb * MIB)
     pool = EnvironmentPool(cluster, tasks, clock, pool_settings, pressed=pressed)
 
     metrics = Counters(clock.now)

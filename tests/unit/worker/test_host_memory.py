@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from lampyr.limits import MIB
-from lampyr.worker.host_memory import available_bytes
+from lampyr.testing.clock import ManualClock
+from lampyr.worker.host_memory import Pressure, available_bytes
 
 
 def test_the_smaller_of_the_hosts_and_the_containers_counts(tmp_path: Path) -> None:
@@ -25,3 +26,11 @@ def test_the_smaller_of_the_hosts_and_the_containers_counts(tmp_path: Path) -> N
     for limit, left in ((1 << 62, 2 * MIB), (MIB, MIB // 2)):
         (cgroup / "memory/memory.limit_in_bytes").write_text(f"{limit}\n")
         assert available_bytes(meminfo, cgroup) == left
+
+
+async def test_many_who_ask_at_once_are_told_what_the_first_saw() -> None:
+    clock, left = ManualClock(), iter([MIB, 2 * MIB])
+    pressed = Pressure(clock, 2 * MIB, lambda: next(left))
+    assert [pressed(), pressed(), pressed()] == [True, True, True]
+    await clock.advance(0.1)
+    assert not pressed()

@@ -5,6 +5,7 @@ last descriptor of theirs is closed: a Lampyr that was killed leaves no device a
 """
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Address
@@ -144,6 +145,12 @@ class Router:
 
 
 def _sysctl(name: str, value: str) -> None:
-    path = Path("/proc/sys/net") / name
-    if path.exists():  # A kernel without IPv6 has nothing to switch off.
-        path.write_text(value)
+    # A path is looked up once: below /proc/sys that takes longer with each namespace there is.
+    try:
+        descriptor = os.open(f"/proc/sys/net/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # A kernel without IPv6 has nothing to switch off.
+        return
+    try:
+        os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)

@@ -17,6 +17,7 @@ import os
 import time
 
 PERIOD_MICROSECONDS = 100_000
+"""The kernel's own: a new group has it."""
 _QUOTA_MIN_MICROSECONDS = 1_000
 _KILL_SECONDS = 5.0
 _SIGKILL = 9
@@ -198,9 +199,6 @@ class CgroupsV1(Cgroups):
                 _write(f"{path}/memory.memsw.limit_in_bytes", memory)
         if "pids" in self.hierarchies:
             _write(f"{self._path(name, 'pids')}/pids.max", processes)
-        if "cpu" in self.hierarchies:
-            path = self._path(name, "cpu")
-            _write(f"{path}/cpu.cfs_period_us", PERIOD_MICROSECONDS)
 
     def join(self, name: str, pid: int = 0) -> None:
         # For its own only thread a process needs no lock on all processes of the host, for which
