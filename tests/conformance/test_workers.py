@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from lampyr.testing.server import LampyrServer
 from tests.conformance.deployed import change, create, invoke, value
-from tests.crash.anatomy import children, command_line
+from tests.crash.anatomy import command_line, workers
 from tests.crash.lives import Later
 
 pytestmark = pytest.mark.lampyr_only
@@ -52,12 +52,6 @@ def client(server: LampyrServer) -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def name(client: Any) -> str:
     return create(client, CODE, Timeout=60)
-
-
-def workers(server: LampyrServer) -> list[int]:
-    """The worker processes."""
-    assert server.process is not None
-    return [p for p in children(server.process.pid) if "lampyr.app.worker" in command_line(p)]
 
 
 def eventually(what: Callable[[], Any]) -> Any:

@@ -62,6 +62,12 @@ def anatomy_of(top: int) -> Anatomy:
     return Anatomy(top, parts["spawner"], parts["keeper"], inits, functions, templates)
 
 
+def workers(server: LampyrServer) -> list[int]:
+    """The processes beside the front that run environments."""
+    assert server.process is not None
+    return [p for p in children(server.process.pid) if "lampyr.app.worker" in command_line(p)]
+
+
 def _in(pid: int) -> bool:
     """Whether it is in a PID namespace of its own: a sandbox's that was just forked."""
     try:

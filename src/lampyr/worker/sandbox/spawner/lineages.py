@@ -26,7 +26,7 @@ class Host(Protocol):
     cgroups: "Cgroups | None"
     inherited: Inherited
     controls: "dict[int, Kept]"
-    poll: "select.poll"
+    poll: "select.epoll"
 
     def new(self, name: str) -> "tuple[Running, int]": ...
 
@@ -61,7 +61,7 @@ class Lineages:
         origin, pidfd = origins.make(host.config, host.cgroups, start, host.inherited)
         self._origins[start.id] = host.controls[origin.control.fileno()] = origin
         self.helpers.add(origin.keeper)
-        host.poll.register(origin.control, select.POLLIN)
+        host.poll.register(origin.control, select.EPOLLIN)
         host.born(running, origin.pid, pidfd)
 
     def restore(self, message: "dict[str, object]", descriptors: "list[int]") -> None:

@@ -40,7 +40,7 @@ from .plan import Config, Furnish, Start, Template
 from .root import furnish
 from .running import Running
 
-_RETRY_MILLISECONDS = 5
+_RETRY_SECONDS = 0.005
 _STATUS_BYTES = 4
 
 
@@ -71,9 +71,10 @@ class Spawner:
         # The server decides when to stop. Handlers, unlike SIG_IGN, end with an execve.
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
-        self.poll = select.poll()
-        self.poll.register(server, select.POLLIN)
-        self.poll.register(self._wakeup, select.POLLIN)
+        # What it costs to wait does not depend on how many sandboxes there are.
+        self.poll = select.epoll()
+        self.poll.register(server, select.EPOLLIN)
+        self.poll.register(self._wakeup, select.EPOLLIN)
 
     def run(self) -> None:
         """Until the server is gone, and with it every sandbox."""
@@ -81,7 +82,7 @@ class Spawner:
             self.cgroups.prepare()
         self.send({"ready": os.getpid()})
         while True:
-            for fd, _ in self.poll.poll(_RETRY_MILLISECONDS if self._emptied else None):
+            for fd, _ in self.poll.poll(_RETRY_SECONDS if self._emptied else None):
                 if fd == self._server.fileno():
                     if not self._receive():
                         self._end()
@@ -92,7 +93,7 @@ class Spawner:
                     self._hear(self.controls[fd])
             with contextlib.suppress(BlockingIOError):
                 self._wakeup.recv(4096)
-            self._reap()
+                self._reap()
             self._retry()
 
     def _receive(self) -> bool:
@@ -158,7 +159,7 @@ class Spawner:
         self._running[pid] = running
         if running.oom is not None:
             self._watched[running.oom] = running
-            self.poll.register(running.oom, select.POLLIN)
+            self.poll.register(running.oom, select.EPOLLIN)
         with contextlib.suppress(FileNotFoundError):  # It has ended and is reaped.
             self._record(running)
         self.send({"started": running.name, "pid": pid}, pidfd)
@@ -181,7 +182,7 @@ class Spawner:
             self.send({"template": plan.name, "ended": str(error)})
             return
         self._templates[plan.name] = self.controls[kept.control.fileno()] = kept
-        self.poll.register(kept.control, select.POLLIN)
+        self.poll.register(kept.control, select.EPOLLIN)
 
     def _end_template(self, name: str) -> None:
         """It is not needed any more; it is reaped like one that died."""
@@ -267,7 +268,7 @@ class Spawner:
     def forget_control(self, kept: templates.Kept) -> None:
         """It has ended: hear what it had said before."""
         del self.controls[kept.control.fileno()]
-        with contextlib.suppress(KeyError):
+        with contextlib.suppress(FileNotFoundError):
             self.poll.unregister(kept.control)
         while (heard := kept.hear()) is not None:
             self._heard(kept, *heard)
