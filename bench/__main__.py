@@ -7,6 +7,7 @@ here is left out of the table, with the reason on stderr; without Lampyr itself 
 """
 
 import argparse
+import itertools
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench import asynchronous, cold, results, rivals, rows, sources
+from bench import asynchronous, charts, cold, crowd, real, results, rivals, rows, sources
 from bench.base import LAMPYR, LIMIT, Bench
 from bench.results import Row
 from bench.servers import Server, free_port
@@ -43,8 +44,9 @@ def main() -> int:
     rivals.python_environment()
     begun = time.monotonic()
     measured = []
+    shown: list[charts.Chart] = []
     with tempfile.TemporaryDirectory(prefix="lampyr-measured-") as work:
-        for row in measure(Path(work), options.rounds, only, begun + SECONDS_MAX):
+        for row in measure(Path(work), options.rounds, only, begun + SECONDS_MAX, shown):
             measured.append(row)
             say(row.line())
     measured.sort(key=lambda row: int(row.number))
@@ -52,11 +54,14 @@ def main() -> int:
         measured, rounds=options.rounds, seconds=time.monotonic() - begun, load=load
     )
     options.output.write_text(text)
-    say(f"written to {options.output}")
+    charts.draw(shown, options.output.parent / "plots")
+    say(f"written to {options.output}, drawn beside it")
     return 0 if measured and all(row.inside is not None for row in measured) else 1
 
 
-def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row]:
+def measure(
+    work: Path, rounds: int, only: set[str], end: float, shown: list[charts.Chart]
+) -> Iterator[Row]:
     starts = {
         LAMPYR: lambda: lampyr(work / "start"),
         "ministack": lambda: rivals.ministack(_new(work / "ministack")),
@@ -66,7 +71,7 @@ def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row
     if not only or "17" in only:
         yield from attempt("17", end, lambda: [rows.start(rounds, starts)])
     with ExitStack() as stack:
-        bench = Bench(rounds=rounds, runtime=RUNTIME, servers={}, say=say)
+        bench = Bench(rounds=rounds, runtime=RUNTIME, servers={}, say=say, charts=shown)
         _start_all(bench, stack, work)
         measurements: dict[str, Callable[[], list[Row]]] = {
             "1": lambda: rows.warm(bench),
@@ -78,11 +83,12 @@ def measure(work: Path, rounds: int, only: set[str], end: float) -> Iterator[Row
             "7": lambda: cold.boto3_client(bench),
             "8": lambda: cold.snap_start(bench),
             "9": lambda: cold.node(bench),
+            "10": lambda: _crowd(bench, work),
             "11": lambda: cold.memory(bench),
             "12": lambda: asynchronous.rows(bench),
             "13": lambda: _sources(bench, work),
             "18": lambda: [rows.control(bench)],
-            "19": lambda: [rows.handler_time(bench)],
+            "19": lambda: real.handler_time(bench),
             "20": lambda: _many(bench, work),
         }
         for number, measurement in measurements.items():
@@ -100,6 +106,22 @@ def _sources(bench: Bench, work: Path) -> list[Row]:
     """Rows 13 to 16, which share their servers."""
     with lampyr(work / "sources") as server:
         return sources.rows(bench, server, work / "sources")
+
+
+def _crowd(bench: Bench, work: Path) -> list[Row]:
+    numbers = itertools.count()
+    row, course = crowd.row(
+        bench.rounds, bench.runtime, lambda: lampyr(work / f"crowd{next(numbers)}")
+    )
+    bench.charts.append(
+        charts.course(
+            "row-10",
+            f"Row 10: from none to {crowd.ENVIRONMENTS:,} environments",
+            "live environments",
+            {LAMPYR: [(seconds, count) for count, seconds in enumerate(course.entered, 1)]},
+        )
+    )
+    return [row]
 
 
 def _many(bench: Bench, work: Path) -> list[Row]:
@@ -120,7 +142,7 @@ def attempt(number: str, end: float, measurement: Callable[[], list[Row]]) -> li
     return [Row(number=number, metric="", budget="", ours=f"failed: {reason}", inside=None)]
 
 
-def lampyr(data: Path) -> Server:
+def lampyr(data: Path, idle_seconds: float = 3_600) -> Server:
     port = free_port()
     data.mkdir(exist_ok=True)
     return Server(
@@ -129,7 +151,7 @@ def lampyr(data: Path) -> Server:
         port=port,
         health="/_lampyr/health",
         log=data / "lampyr.log",
-        variables={"LAMPYR_IDLE_SECONDS": "3600"},
+        variables={"LAMPYR_IDLE_SECONDS": str(idle_seconds)},
     )
 
 
@@ -153,10 +175,10 @@ def _start_all(bench: Bench, stack: ExitStack, work: Path) -> None:
     bench.servers[LIMIT] = stack.enter_context(echo(work))
     bench.servers[LAMPYR] = stack.enter_context(lampyr(_new(work / "main")))
     port = bench.servers[LAMPYR].port
-    rows.deploy(port, rounds=bench.rounds, runtime=bench.runtime, with_loop=True)
+    rows.deploy(port, rounds=bench.rounds, runtime=bench.runtime)
     try:
         server = stack.enter_context(rivals.ministack(_new(work / "ministack")))
-        rows.deploy(server.port, rounds=bench.rounds, runtime=bench.runtime, with_loop=False)
+        rows.deploy(server.port, rounds=bench.rounds, runtime=bench.runtime)
         bench.servers["ministack"] = server
     except Exception as error:  # noqa: BLE001 - a rival that does not work is left out
         say(f"ministack is left out: {error}")

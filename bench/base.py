@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from bench import functions
+from bench.charts import Chart
 from bench.client import BODY, Connection, Series, Target, call_for
 from bench.results import microseconds
 from bench.servers import Server
@@ -54,6 +55,8 @@ class Bench:
     prefixes: dict[str, str] = field(default_factory=dict)
     """What a program puts before each function's name."""
     say: Callable[[str], None]
+    charts: list[Chart] = field(default_factory=list)
+    """To be drawn when all is measured."""
 
     def target(self, program: str, function: str, body: bytes = BODY) -> Target:
         name = self.prefixes.get(program, "") + function

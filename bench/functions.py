@@ -18,16 +18,6 @@ ROLE: Final = "arn:aws:iam::000000000000:role/bench"
 ECHO: Final = "def handler(event, context):\n    return event\n"
 HELLO: Final = 'def handler(event, context):\n    return {"hello": "world"}\n'
 ECHO_NODE: Final = "exports.handler = async (event) => event;\n"
-LOOP: Final = """\
-import time
-
-def handler(event, context):
-    before = time.perf_counter()
-    total = 0
-    for number in range(200_000):
-        total += number * number % 7
-    return time.perf_counter() - before
-"""
 BOOTSTRAP: Final = """\
 #!/bin/sh
 cd "$LAMBDA_TASK_ROOT"
@@ -85,6 +75,7 @@ def create(
     *,
     runtime: str,
     wait: bool = True,
+    timeout: int = 30,
     variables: Mapping[str, str] | None = None,
 ) -> None:
     client.create_function(
@@ -94,7 +85,7 @@ def create(
         Handler="app.handler",
         Code={"ZipFile": code},
         MemorySize=MEMORY_MB,
-        Timeout=30,
+        Timeout=timeout,
         Environment={"Variables": dict(variables or {})},
     )
     if wait:

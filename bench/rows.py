@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import functions
-from bench.base import CALL_SECONDS, LAMPYR, LIMIT, Bench, Budget, pair, rivals
+from bench.base import CALL_SECONDS, LAMPYR, LIMIT, Bench, Budget, Placing, pair, rivals
+from bench.charts import latency
 from bench.client import BODY, Connection, Series, Target, call_for, wrk
 from bench.results import Row, megabytes, microseconds, milliseconds
 from bench.servers import Server
@@ -29,6 +30,8 @@ def _caller_rows(
     bench: Bench, function: str, programs: list[str], *, number: str, metric: str, budget: Budget
 ) -> list[Row]:
     found = bench.one_caller(function, programs)
+    seen = latency(f"row-{number}", f"Row {number}: {metric}", found[Placing.ONE_CORE])
+    bench.charts.append(seen)
     rows = []
     for placing, series in found.items():
         ours = series[programs[0]]
@@ -162,6 +165,7 @@ def cold(bench: Bench) -> Row:
                     samples.append(time.perf_counter() - before)
             series[program].add(samples)
     ours = series[LAMPYR]
+    bench.charts.append(latency("row-6", "Row 6: cold start, Python hello world", series))
     return Row(
         number="6",
         metric="cold start, Python hello world, request to response",
@@ -227,38 +231,6 @@ def control(bench: Bench) -> Row:
         rivals=rivals(series, milliseconds),
         limit=pair(series[LIMIT], milliseconds),
     )
-
-
-def handler_time(bench: Bench) -> Row:
-    """The handler measures itself; beside it the same code in a bare Python, the very same one."""
-    interpreter = _interpreter(bench.runtime)
-    script = functions.LOOP + "for _ in range(20):\n    print(handler(None, None))\n"
-    inside, bare = Series(), Series()
-    target = bench.target(LAMPYR, "loop", b"null")
-    for _ in range(bench.rounds):
-        with Connection(target) as connection:
-            answers = [connection.call() for _ in range(20)]
-        inside.add([float(answer.rpartition(b"\r\n\r\n")[2]) for answer in answers])
-        done = subprocess.run(
-            [interpreter, "-c", script], capture_output=True, text=True, check=True
-        )
-        bare.add([float(line) for line in done.stdout.split()])
-    return Row(
-        number="19",
-        metric="the handler's own time, a loop",
-        budget="within 5 % of a bare loop",
-        ours=pair(inside, milliseconds),
-        inside=inside.p50 <= bare.p50 * 1.05,
-        limit=pair(bare, milliseconds),
-    )
-
-
-def _interpreter(runtime: str) -> str:
-    """What Lampyr runs the functions of a runtime on."""
-    program = str(Path(sys.executable).with_name("lampyr"))
-    done = subprocess.run([program, "runtimes", "--json"], capture_output=True, check=True)
-    paths = {found["name"]: found["path"] for found in json.loads(done.stdout)}
-    return str(paths[runtime])
 
 
 def many(bench: Bench, server: Server) -> list[Row]:
@@ -334,14 +306,11 @@ def write_sources(work: Path, rounds: int, runtime: str) -> dict[str, tuple[str,
     return named | dict.fromkeys(cold_names(rounds), (runtime, "hello.handler"))
 
 
-def deploy(port: int, *, rounds: int, runtime: str, with_loop: bool) -> None:
+def deploy(port: int, *, rounds: int, runtime: str) -> None:
     client = functions.api(port)
     echo = functions.package({"app.py": functions.ECHO})
     hello = functions.package({"app.py": functions.HELLO})
     functions.create(client, "echo", echo, runtime=runtime)
-    if with_loop:
-        loop = functions.package({"app.py": functions.LOOP})
-        functions.create(client, "loop", loop, runtime=runtime)
     for name in cold_names(rounds):
         functions.create(client, name, hello, runtime=runtime)
 

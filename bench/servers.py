@@ -81,6 +81,10 @@ class Server:
             time.sleep(0.001)
         raise RuntimeError(f"{self.name} does not answer: {self._log.read_text()[-2000:]}")
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def pin(self, processors: Collection[int]) -> None:
         """Let all threads of all its processes run on `processors` alone."""
         for pid in descendants(self._process.pid):
