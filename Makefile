@@ -6,7 +6,7 @@ INSTALL := $(PYTHON) tools/install.py $(if $(filter file,$(origin PYTHON)),,--th
 BIN := .venv/bin
 TEST_ARGS ?=
 
-.PHONY: help install start test check format docs lock bench clean
+.PHONY: help install start test check format docs lock bench replay clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -43,8 +43,11 @@ lock:  ## write the locks again; newer versions with ARGS=--upgrade
 	@$(INSTALL) --dev --no-system
 	@$(BIN)/python tools/lock.py $(ARGS)
 
-bench: install  ## measure, beside rivals; writes bench/RESULTS.md
+bench: install  ## measure, beside rivals; writes bench/RESULTS.md and bench/plots
 	@$(BIN)/python -m bench $(ARGS)
+
+replay: install  ## replay a trace of 200 functions for five minutes; writes bench/TRACE.md and bench/plots
+	@$(BIN)/python -m bench.replay $(ARGS)
 
 clean:  ## remove .venv and caches
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

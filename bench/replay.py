@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -202,16 +201,7 @@ async def _run(server: Server, calls: list[Call], seen: Seen) -> None:
 
 
 def document(options: argparse.Namespace, calls: list[Call], seen: Seen, load: str) -> str:
-    of_each = [0] * options.functions
-    for call in calls:
-        of_each[call.function] += 1
-    top = sorted(of_each, reverse=True)
-    shares = sum(top[: max(1, options.functions // 10)]) / len(calls)
     answered = len(seen.warm) + len(seen.cold)
-    busiest = max(
-        sum(1 for call in calls if at <= call.at < at + 1) for at in range(int(options.seconds))
-    )
-    gaps = [after.at - before.at for before, after in pairwise(calls)]
     every = seen.warm + seen.cold
     lines = [
         "# Replay of a trace",
@@ -220,11 +210,7 @@ def document(options: argparse.Namespace, calls: list[Call], seen: Seen, load: s
         "",
         *(f"- {line}" for line in machine()),
         f"- load average before the run: {load}",
-        (
-            f"- {options.functions} functions, {len(calls):,} calls in {options.seconds:.0f} s (seed "
-            f"{options.seed}), the busiest second has {busiest}; the busiest tenth of the functions "
-            f"gets {shares:.0%} of the calls; median gap {milliseconds(statistics.median(gaps))}"
-        ),
+        _shape(options, calls),
         f"- an environment is reclaimed after {options.idle_seconds:.0f} s without work",
         "",
         "What a call takes beyond the time that its handler sleeps:",
@@ -256,6 +242,19 @@ def document(options: argparse.Namespace, calls: list[Call], seen: Seen, load: s
         "",
     ]
     return "\n".join(lines)
+
+
+def _shape(options: argparse.Namespace, calls: list[Call]) -> str:
+    of_each, seconds = [0] * options.functions, [0] * (int(options.seconds) + 1)
+    for call in calls:
+        of_each[call.function] += 1
+        seconds[int(call.at)] += 1
+    tenth = sorted(of_each, reverse=True)[: max(1, options.functions // 10)]
+    return (
+        f"- {options.functions} functions, {len(calls):,} calls in {options.seconds:.0f} s (seed "
+        f"{options.seed}); the busiest second has {max(seconds)}; the busiest tenth of the "
+        f"functions gets {sum(tenth) / len(calls):.0%} of the calls"
+    )
 
 
 def _line(what: str, seconds: list[float]) -> str:
