@@ -117,6 +117,25 @@ def handler(event, context):
     assert [(each["level"], each["errorType"]) for each in documents] == [("ERROR", "KeyError")]
 
 
+def test_a_fork_that_exits_says_its_last_words(lambda_client: Any) -> None:
+    code = """
+import atexit, sys
+FORKED = "boto3" in sys.modules
+atexit.register(sys.stdout.write, "the end")
+def handler(event, context):
+    if event.get("exit"):
+        sys.exit("a reason")
+    return [FORKED]
+"""
+    forked(lambda_client, code)
+    with function(lambda_client, code) as name:
+        assert value(lambda_client, name) == [True]
+        answer = invoke(lambda_client, name, {"exit": True}, LogType="Tail")
+    assert answer.payload["errorMessage"].endswith("exited with error: exit status 1")
+    assert "a reason" in answer.log
+    assert "the end" in answer.log
+
+
 def test_what_a_function_brings_itself_is_what_it_imports(lambda_client: Any) -> None:
     own = {"app.py": "import queue\nFORKED = False\ndef handler(event, context): return queue.OWN"}
     with function(lambda_client, zipped({**own, "queue.py": "OWN = 1"})) as name:

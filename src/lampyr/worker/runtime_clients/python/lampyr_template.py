@@ -9,6 +9,7 @@ Works on Python 3.10 to 3.14.
 
 # ruff: noqa: PLC0415 - what is imported, and when, is what this module is about
 
+import contextlib
 import gc
 import os
 import sys
@@ -49,7 +50,29 @@ def _begin(search: tuple[str, list[str], list[str]]) -> None:
         lampyr_parked.wait()
     del sys.modules["lampyr_parked"]
     _refresh()
-    lampyr_runtime.run(search)
+    try:
+        lampyr_runtime.run(search)
+    except SystemExit as end:
+        _exit(end.code)
+
+
+def _exit(code: object) -> None:
+    """End as the interpreter does, but that nothing is taken apart.
+
+    That would write to every page that is shared with the template: seconds, at a small CPU share.
+    """
+    import atexit
+    import threading
+
+    if code is not None and not isinstance(code, int):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # Whatever the function has put there.
+            stream.flush()
+    os._exit((code or 0) & 0xFF)
 
 
 def _serve(about: dict[str, object]) -> None:
