@@ -10,7 +10,14 @@ from typing import Any
 from lampyr.tasks import Tasks
 from lampyr.testing.clock import ManualClock
 from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec
-from lampyr.worker.sandbox.parked import IDLE_SECONDS, KINDS_MAX, READY, Parked, Parking
+from lampyr.worker.sandbox.parked import (
+    IDLE_SECONDS,
+    KEPT_SECONDS,
+    KINDS_MAX,
+    READY,
+    Parked,
+    Parking,
+)
 from lampyr.worker.stock import PAUSE_SECONDS
 
 SPEC = SandboxSpec(
@@ -80,9 +87,14 @@ async def test_what_is_asked_for_once_waits_for_the_next_and_knows_nothing_of_a_
 
 async def test_another_memory_size_is_another_kind_and_the_oldest_kind_gives_way() -> None:
     yard = Yard()
-    for memory in range(KINDS_MAX + 1):
-        assert yard.parking.take(replace(SPEC, memory_mb=128 + memory)) is None
+    sizes = [replace(SPEC, memory_mb=128 + memory) for memory in range(KINDS_MAX + 1)]
+    for size in sizes:
+        assert yard.parking.take(size) is None
         await yard.settle()
+    assert yard.stopped == 0, "all of the others are in use"
+    await yard.clock.advance(KEPT_SECONDS)
+    assert yard.parking.take(sizes[-1]) is None
+    await yard.settle()
     assert yard.stopped == READY
     assert yard.parking.count() == READY * KINDS_MAX
     yard.parking.close()
@@ -133,6 +145,7 @@ async def test_what_is_given_up_closes_its_descriptors_once() -> None:
     for memory in range(KINDS_MAX + 1):
         yard.parking.expect(replace(SPEC, memory_mb=128 + memory))
         await yard.settle()
+        await yard.clock.advance(KEPT_SECONDS)
     others = [os.open("/dev/null", os.O_RDONLY) for _ in range(3 * READY)]
     for given_up in yard.parked[:READY]:
         ended: Any = given_up.sandbox.exited

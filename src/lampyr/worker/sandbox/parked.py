@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 READY: Final = 2
 """Of each kind."""
 KINDS_MAX: Final = 4
+KEPT_SECONDS: Final = 5.0
+"""A kind is not given up for another within this time after it was asked for."""
 IDLE_SECONDS: Final = 600.0
 """A kind that nobody has asked for in this time is given up."""
 FIRST_DELAY_SECONDS: Final = 0.5
@@ -105,15 +107,28 @@ class Parking:
         key = _key(own)
         kind = self._kinds.get(key)
         if kind is None:
+            if not self._has_place():
+                return None
             if not self._kinds:
                 self._tasks.start(self._reclaim(), "reclaim parked")
             kind = self._kinds[key] = _Kind(own)
-            if len(self._kinds) > KINDS_MAX:
-                self._drop(next(iter(self._kinds)))
         self._kinds.move_to_end(key)
         kind.used = self._clock.monotonic()
         self._fill(key, kind)
         return kind
+
+    def _has_place(self) -> bool:
+        """For one more kind; the one asked for longest ago gives way, unless that was just now.
+
+        Where more kinds are in use than can be kept, nothing would be made but what is dropped.
+        """
+        if len(self._kinds) < KINDS_MAX:
+            return True
+        key, oldest = next(iter(self._kinds.items()))
+        if self._clock.monotonic() - oldest.used < KEPT_SECONDS:
+            return False
+        self._drop(key)
+        return True
 
     async def _reclaim(self) -> None:
         """Give up the kinds that nobody has asked for in a long time, as long as there are any."""
