@@ -129,7 +129,9 @@ class MappingPollers:
     def _queue(self, mapping: EventSourceMapping) -> Queue | None:
         parts = self._parts
         if mapping.source.kind is SourceKind.SQS:
-            return SqsQueue(mapping.source.arn or "", parts.aws, parts.clock)
+            gathers = bool(mapping.settings.batching_window_seconds)
+            arn = mapping.source.arn or ""
+            return SqsQueue(arn, parts.aws, parts.clock, gathers=gathers)
         if mapping.source.kind is SourceKind.MQ:
             # This and others here take long to import, and few need them: not at every start.
             from lampyr.sources.mq import MqQueue  # noqa: PLC0415
@@ -183,8 +185,12 @@ def _is_same_reader(old: EventSourceMapping, new: EventSourceMapping) -> bool:
 
 def _reading(mapping: EventSourceMapping) -> tuple[object, ...]:
     settings = mapping.settings
-    # Of MQ the size of a batch is also how many messages are taken ahead.
-    ahead = settings.batch_size if mapping.source.kind is SourceKind.MQ else None
+    ahead: int | bool | None = None
+    if mapping.source.kind is SourceKind.MQ:
+        # The size of a batch is also how many messages are taken ahead.
+        ahead = settings.batch_size
+    elif mapping.source.kind is SourceKind.SQS:
+        ahead = bool(settings.batching_window_seconds)
     return (
         settings.parallelization_factor,
         settings.tumbling_window_seconds,

@@ -26,13 +26,15 @@ MARGIN_SECONDS: Final = 10.0
 class SqsQueue:
     """A `Queue` over SQS's API. `arn`: the queue's."""
 
-    def __init__(self, arn: str, aws: Aws, clock: Clock) -> None:
+    def __init__(self, arn: str, aws: Aws, clock: Clock, *, gathers: bool = False) -> None:
+        """`gathers`: the mapping has a batching window."""
         self._arn = arn
         _, _, _, self._region, self._account_id, self._name = arn.split(":", 5)
         self._aws = aws
         self._clock = clock
         self._url = ""
         self._visibility_seconds = 30.0
+        self._gathers = gathers
         self.lanes_max: int | None = None
 
     async def open(self) -> None:
@@ -119,7 +121,8 @@ class SqsQueue:
             "eventSourceARN": self._arn,
             "awsRegion": self._region,
         }
-        if (digest := message.get("MD5OfMessageAttributes")) is not None:
+        digest = message.get("MD5OfMessageAttributes")
+        if digest is not None or self._gathers:  # With a window AWS shows also that there is none.
             record["md5OfMessageAttributes"] = digest
         return Message(
             id=message["MessageId"],

@@ -142,7 +142,8 @@ def discard_record(
             "requestId": discard.request_id,
             "functionArn": function_arn,
             "condition": discard.condition,
-            "approximateInvokeCount": discard.attempts,
+            # Of records that became too old before the function got them, too.
+            "approximateInvokeCount": max(1, discard.attempts),
         },
         "version": "1.0",
         "timestamp": milliseconds(now),

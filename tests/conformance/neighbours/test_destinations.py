@@ -19,6 +19,7 @@ from tests.conformance.recorded.scenario import ACCOUNT, REGION
 
 RECORDS: Final = "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"
 RECORDED: Final = "lambda_destinations:"
+AS_A_QUEUE: Final = "test_sqs_queue_as_lambda_dead_letter_queue"
 SECONDS_MAX: Final = 90
 CODE: Final = """
 def handler(event, context):
@@ -94,6 +95,7 @@ def recorded(request: pytest.FixtureRequest) -> Iterator[Comparison]:
     comparison.ends()
 
 
+@pytest.mark.recorded(AS_A_QUEUE)
 @pytest.mark.recorded(f"{RECORDED}TestLambdaDLQ::test_dead_letter_queue")
 def test_a_dead_letter_queue_gets_the_event(asked: Async, recorded: Comparison) -> None:
     why = "what a function shows is replayed elsewhere; here it is what its queue gets"
@@ -103,6 +105,11 @@ def test_a_dead_letter_queue_gets_the_event(asked: Async, recorded: Comparison) 
     asked.invoke({"raise_error": 1})
     answer = asked.receive(url)
     recorded.compare("receive_result", answer)
+    again = Comparison(answers()[AS_A_QUEUE], ("Attributes",))
+    configured = asked.client.get_function_configuration(FunctionName=asked.name)
+    again.compare("lambda-response-dlq-config", configured["DeadLetterConfig"])
+    again.compare("messages", answer)
+    again.ends()
 
 
 @pytest.mark.recorded(

@@ -205,6 +205,9 @@ async def test_records_that_are_too_old_are_given_up_without_a_call() -> None:
     assert bench.function.ids() == [["new"]]
     (discard,) = bench.discards.sent
     assert discard.condition == "RecordAgeExceeded"
+    told = discard_record(discard, "arn:of:f", 0.0)
+    assert told["requestContext"]["approximateInvokeCount"] == 1
+    assert "responseContext" not in told
     assert len(discard.records) == 1
 
 
