@@ -62,6 +62,7 @@ def _services(control: Control) -> Any:
             clock=control.clock,
             limits=control.plane.limits,
             invoker=None,
+            queue=None,
             download_secret=b"secret",
         ),
     )
