@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from lampyr.cluster.base import Environment
+from lampyr.invoke.line import Line
 from lampyr.model.function import FunctionVersion
 from lampyr.worker.outcomes import Failure
 
@@ -30,6 +31,7 @@ class Group:
     alive: int = 0
     """Environments idle or taken."""
     retired: bool = False
+    line: Line = field(default_factory=Line)
 
     @property
     def key(self) -> GroupKey:

@@ -7,8 +7,9 @@ from typing import Final
 from lampyr.clock import Clock
 from lampyr.cluster.base import Environment
 from lampyr.errors import ServiceError, ServiceException, TooManyRequestsException
-from lampyr.invoke.admission import Admission, Pool
+from lampyr.invoke.admission import Admission
 from lampyr.invoke.allotment import Provision
+from lampyr.invoke.begun import Begun, Heard, cut_short
 from lampyr.invoke.pool import EnvironmentPool
 from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.invoke.rules import check_tenant
@@ -21,7 +22,6 @@ from lampyr.worker.sandbox.base import SandboxError
 from lampyr.worker.told import EnvironmentStoppedError, EventUnreadError
 
 log = logging.getLogger(__name__)
-
 
 DELIVERIES_MAX: Final = 3
 """Environments that an event may be given to before its caller hears that they end."""
@@ -44,44 +44,35 @@ class Invoker:
         self.on_throttle: Callable[[FunctionKey, str], None] = _nobody
         """Is told of each invocation that is refused: the function, and the ARN invoked."""
 
-    def begin(
-        self,
-        version: FunctionVersion,
-        invocation: Invocation,
-        tell: Callable[[InvokeResult | ServiceError], None],
-    ) -> bool:
+    def begin(self, version: FunctionVersion, invocation: Invocation, heard: Heard) -> bool:
         """Run `invocation` if an environment waits for it; false, and nothing is done, if not.
 
-        For the warm path: no task and no future. `tell` hears the outcome, once; raises as
-        `invoke` does.
+        For the warm path: no task and no future. `heard` is told the outcome, once; raises as
+        `invoke` does. An environment waits as well where one at work is about to be through.
         """
         check_tenant(version, invocation.tenant_id)
-        counted: Pool | None = None
         allotment = self._provisioned.find(version, invocation.invoked_arn)
-        environment = None if allotment is None else self._provisioned.take(allotment)
-        if environment is None:
-            counted = self._admission.pool(version.key)
-            counted.check()
-            environment = self._pool.take(version, invocation.tenant_id)
+        if allotment is not None and (ahead := self._provisioned.take(allotment)) is not None:
+            Begun(version, invocation, heard, self).start(ahead)
+            return True
+        pool = self._admission.pool(version.key)
+        pool.check()
+        group = self._pool.group(version, invocation.tenant_id)
+        if group is None:
+            return False
+        line = group.line
+        begun = Begun(version, invocation, heard, self)
+        if line.is_full:
+            begun.count(pool, line)
+            line.join(begun.turn)
+        else:
+            environment = self._pool.take_from(group)
             if environment is None:
                 return False
-            counted.in_flight += 1
-            if allotment is not None:
-                self._provisioned.spill(allotment)
-
-        def ended(outcome: InvokeResult | EnvironmentStoppedError) -> None:
-            if counted is not None:
-                counted.in_flight -= 1
-            if isinstance(outcome, InvokeResult):
-                tell(outcome)
-            elif isinstance(outcome, EventUnreadError):
-                self._tasks.start(self._anew(version, invocation, tell), "invocation anew")
-            else:
-                tell(cut_short(outcome))
-
-        now = self._clock.monotonic()
-        deadline = now + version.timeout_seconds
-        environment.begin(invocation, started=now, deadline=deadline, tell=ended)
+            begun.count(pool, line)
+            begun.start(environment)
+        if allotment is not None:
+            self._provisioned.spill(allotment)
         return True
 
     async def invoke(self, version: FunctionVersion, invocation: Invocation) -> InvokeResult:
@@ -120,6 +111,17 @@ class Invoker:
         finally:
             counted.in_flight -= 1
 
+    # For what has begun -----------------------------------------------------------------
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    def idle_environment(self, version: FunctionVersion, tenant: str | None) -> Environment | None:
+        return self._pool.take(version, tenant)
+
+    def anew(self, version: FunctionVersion, invocation: Invocation, heard: Heard) -> None:
+        self._tasks.start(self._anew(version, invocation, heard), "invocation anew")
+
     # For the control plane --------------------------------------------------------------
 
     def configure(self, function: Function) -> None:
@@ -137,19 +139,14 @@ class Invoker:
 
     # Inside -----------------------------------------------------------------------------
 
-    async def _anew(
-        self,
-        version: FunctionVersion,
-        invocation: Invocation,
-        tell: Callable[[InvokeResult | ServiceError], None],
-    ) -> None:
+    async def _anew(self, version: FunctionVersion, invocation: Invocation, heard: Heard) -> None:
         outcome: InvokeResult | ServiceError = cut_short()
         try:
             outcome = await self.invoke(version, invocation)
         except ServiceError as error:
             outcome = error
         finally:
-            tell(outcome)
+            heard(outcome)
 
     async def _run(
         self,
@@ -190,11 +187,6 @@ class Invoker:
 
 def _nobody(_key: FunctionKey, _invoked_arn: str) -> None:
     pass
-
-
-def cut_short(error: EnvironmentStoppedError | None = None) -> ServiceException:
-    """What the caller hears whose environment was stopped around the invocation."""
-    return ServiceException(str(error or "") or "Lampyr is stopping; the invocation was cut short")
 
 
 def _failed(version: FunctionVersion, invocation: Invocation, failure: Failure) -> InvokeResult:

@@ -84,7 +84,15 @@ class EnvironmentPool:
     def take(self, version: FunctionVersion, tenant_id: str | None = None) -> Environment | None:
         """An idle environment, now the caller's; None when there is none."""
         group = self._groups.get((version.deployment_id, tenant_id))
-        while group is not None and group.ready:
+        return None if group is None else self.take_from(group)
+
+    def group(self, version: FunctionVersion, tenant_id: str | None) -> Group | None:
+        """What lives of a version, if anything does."""
+        return self._groups.get((version.deployment_id, tenant_id))
+
+    def take_from(self, group: Group) -> Environment | None:
+        """An idle environment of a group, now the caller's; None when there is none."""
+        while group.ready:
             environment = group.ready.pop()
             self._idle_since.pop(environment.id, None)
             self._rest.end(environment)
@@ -102,7 +110,7 @@ class EnvironmentPool:
         when the function grows too fast; and whatever kept the host from starting one.
         """
         while True:
-            got = await self._next(self._group(version, tenant_id), nested=nested)
+            got = await self._next(self._group_for(version, tenant_id), nested=nested)
             if isinstance(got, Failure) or got.state not in OVER:
                 return got
             # It ended in the moment between being handed over and now: `over` has seen to it.
@@ -133,7 +141,7 @@ class EnvironmentPool:
             self._feed()
             raise
         self._starting -= 1
-        group = self._group(version, tenant_id)
+        group = self._group_for(version, tenant_id)
         if not isinstance(made, Failure) and not self._adopt(group, made):
             made = _gone(made)
         self._forget_if_empty(group)
@@ -188,7 +196,7 @@ class EnvironmentPool:
         if self._yields(group):
             self._discard(environment)
             self._replenish(group)
-        elif group.hand_over(environment):
+        elif group.hand_over(environment) or group.line.move(environment):
             return
         elif group.retired:
             self._discard(environment)
@@ -208,7 +216,7 @@ class EnvironmentPool:
 
     # Inside -----------------------------------------------------------------------------
 
-    def _group(self, version: FunctionVersion, tenant_id: str | None) -> Group:
+    def _group_for(self, version: FunctionVersion, tenant_id: str | None) -> Group:
         key = (version.deployment_id, tenant_id)
         group = self._groups.get(key)
         if group is None:

@@ -14,6 +14,7 @@ from lampyr.testing import builders
 from lampyr.testing.builders import a_key
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.journal import Journal
+from lampyr.worker.memory_looks import MemoryLooks
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit
 
@@ -198,6 +199,7 @@ def an_environment(
         journal=cast("Journal", FakeJournal()),
         clock=clock,
         limits=DEFAULT_LIMITS,
+        looks=MemoryLooks(),
         within=within,
         copied=copied,
     )

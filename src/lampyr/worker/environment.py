@@ -12,7 +12,7 @@ the one place that writes `state`.
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Protocol
 
 from lampyr.clock import Clock
 from lampyr.limits import MIB, Limits
@@ -21,14 +21,11 @@ from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.model.streaming import ResponseSink
 from lampyr.worker import outcomes
 from lampyr.worker.journal import Journal
+from lampyr.worker.memory_looks import MemoryLooks
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit, Sandbox
 from lampyr.worker.states import OVER, Event, IllegalTransitionError, State, step
 from lampyr.worker.told import EnvironmentStoppedError, EventUnreadError, Tell, future_of
-
-MEMORY_SAMPLE_SECONDS: Final = 0.1
-MEMORY_GROWS_SECONDS: Final = 0.005
-"""After an invocation as long as this memory is looked at in any case; that takes 0.02 ms."""
 
 
 class UnknownRequestIdError(Exception):
@@ -70,6 +67,7 @@ class ExecutionEnvironment:
         journal: Journal,
         clock: Clock,
         limits: Limits,
+        looks: MemoryLooks,
         within: Invocation | None = None,
         copied: bool = False,
     ) -> None:
@@ -86,6 +84,7 @@ class ExecutionEnvironment:
         """The invocation inside which this Init takes place, after a first one that failed."""
         self._clock = clock
         self._limits = limits
+        self._looks = looks
         self._loop = asyncio.get_running_loop()
         self._created = clock.monotonic()
         self._init: asyncio.Future[Failure | None] = self._loop.create_future()
@@ -360,8 +359,7 @@ class ExecutionEnvironment:
         assert invocation is not None  # noqa: S101 - only called while one is in progress
         assert tell is not None  # noqa: S101 - set together with the invocation
         now = self._clock.monotonic()
-        overdue = now - self._memory_sampled > MEMORY_SAMPLE_SECONDS
-        if overdue or now - self._started > MEMORY_GROWS_SECONDS:
+        if self._looks.due(now, started=self._started, looked=self._memory_sampled):
             self._sample_memory(now)
         failure = outcome if isinstance(outcome, Failure) else None
         tail = self.journal.finish(
@@ -384,6 +382,7 @@ class ExecutionEnvironment:
         self._memory_sampled = now
         peak = max(self._memory_peak, self.sandbox.memory_peak_bytes())
         self._memory_peak = min(peak, self.version.memory_mb * MIB)
+        self._looks.took(now, self._clock.monotonic())
 
     def _id(self) -> str:
         return self._invocation.request_id if self._invocation is not None else self.id

@@ -21,6 +21,7 @@ from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.extensions import extensions_in
 from lampyr.worker.journals import open_journal
+from lampyr.worker.memory_looks import MemoryLooks
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
@@ -82,6 +83,7 @@ class Worker:
         self._parts = parts
         self._tasks = tasks
         self._running: dict[str, _Running] = {}
+        self._looks = MemoryLooks()
         self._runtimes: dict[str, Runtime] = {}
         self._complete_runtimes: set[str] = set()
         """Whose every module is compiled."""
@@ -316,6 +318,7 @@ class Worker:
             journal=open_journal(parts, version, launch, sandbox),
             clock=parts.clock,
             limits=parts.limits,
+            looks=self._looks,
             within=within,
         )
         return await self._connect(environment, sandbox, (launch.credentials.access_key_id,))

@@ -1,0 +1,113 @@
+"""The line before the environments of a function that is quick.
+
+Processors bound how much is done at once, not environments: when a function takes a fraction of a
+millisecond, and as many of its environments are at work as keep every processor busy, one more
+would only take its turn on them, with a process of its own to be woken and to be brought into the
+caches. So whoever comes then waits in line for the next environment that is through. The line is
+for quick functions alone, and dissolves when it does not move: nobody waits for a slow one.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from lampyr.cluster.base import Environment
+
+AT_ONCE: Final = 2 * (os.cpu_count() or 1)
+"""Of one function version: one at work on each processor, and one that follows."""
+QUICK_SECONDS: Final = 0.0004
+"""A function that waits for something takes longer: more of it at once would end sooner."""
+LOOK_SECONDS: Final = 0.002
+STILL_LOOKS: Final = 2
+"""A line that has not moved at so many looks dissolves."""
+REST_SECONDS: Final = 0.1
+REST_SECONDS_MAX: Final = 10.0
+"""No line forms for a while then; each time for twice as long."""
+MOVES: Final = 100
+"""A line that has moved as often was right."""
+_RISE: Final = 0.02
+_SLOW_SECONDS: Final = 4 * QUICK_SECONDS
+"""What an invocation usually takes falls at once, and rises towards one that took longer by this
+part of the difference, as if it had taken at most so long: any may have had to wait."""
+
+Turn = Callable[[Environment | None], None]
+"""Runs what waits: in this environment, or in whichever can be had."""
+
+
+class Line:
+    __slots__ = ("_busy", "_moves", "_off", "_rest", "_still", "_timer", "_usual", "_waiting")
+
+    def __init__(self) -> None:
+        self._busy = 0
+        """Invocations that began, and have not ended, since the line last dissolved."""
+        self._usual = 0.0
+        """Seconds; a function of which nothing is known may be quick."""
+        self._waiting: deque[Turn] = deque()
+        self._moves = 0
+        """Since the last look."""
+        self._still = 0
+        self._off = False
+        self._rest = REST_SECONDS
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether who comes now should wait in line."""
+        return self._busy >= AT_ONCE and self._usual < QUICK_SECONDS and not self._off
+
+    def join(self, turn: Turn) -> None:
+        self._waiting.append(turn)
+        if self._timer is None:
+            self._look_later()
+
+    def began(self) -> None:
+        self._busy += 1
+
+    def ended(self, seconds: float) -> None:
+        """One that `began` took so long; among many, most of that was waiting for a processor."""
+        usual = self._usual
+        if seconds < usual:
+            self._usual = seconds
+        elif self._busy <= AT_ONCE:
+            self._usual = usual + (min(seconds, _SLOW_SECONDS) - usual) * _RISE
+        if self._busy:
+            self._busy -= 1
+
+    def move(self, environment: Environment) -> bool:
+        """An environment is free for whoever is first in line; false when nobody is."""
+        if not self._waiting:
+            return False
+        self._moves += 1
+        if self._moves > MOVES:
+            self._rest = REST_SECONDS
+        self._waiting.popleft()(environment)
+        return True
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._waiting:
+            return
+        self._still = 0 if self._moves else self._still + 1
+        self._moves = 0
+        if self._still < STILL_LOOKS:
+            self._look_later()
+        else:
+            self._dissolve()
+
+    def _dissolve(self) -> None:
+        self._off = True
+        asyncio.get_running_loop().call_later(self._rest, self._form)
+        self._rest = min(2 * self._rest, REST_SECONDS_MAX)
+        self._still = self._busy = 0
+        waiting, self._waiting = self._waiting, deque()
+        for turn in waiting:
+            turn(None)
+
+    def _form(self) -> None:
+        self._off = False
