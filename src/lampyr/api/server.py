@@ -60,7 +60,8 @@ class FrontDoor:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._api: Api | None = None
+        self.api: Api
+        """Nobody is let in before the door is open."""
         self.tasks = Tasks()
         self.connections: set[FrontConnection] = set()
         self.repeats: dict[bytes, Repeat] = {}
@@ -83,17 +84,12 @@ class FrontDoor:
 
         Who connects to `inside` is a function, whose worker counts its connections.
         """
-        self._api = api
+        self.api = api
         loop = asyncio.get_running_loop()
         self._servers.append(await loop.create_server(self.connection, sock=listener))
         if inside is not None:
             opening = loop.create_unix_server(lambda: FrontConnection(self, set()), sock=inside)
             self._servers.append(await opening)
-
-    @property
-    def api(self) -> Api:
-        assert self._api is not None  # noqa: S101 - nobody is let in before the door is open
-        return self._api
 
     async def sweep(self) -> None:
         """Cut off peers that only hold a connection open; for a supervised loop."""

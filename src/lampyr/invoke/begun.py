@@ -18,7 +18,7 @@ Heard = Callable[[InvokeResult | ServiceError], None]
 class Elsewhere(Protocol):
     """What an invocation needs whose turn or environment did not come to anything."""
 
-    def monotonic(self) -> float: ...
+    monotonic: Callable[[], float]
 
     def idle_environment(self, version: FunctionVersion, tenant: str | None) -> Environment | None:
         """One that is idle, now the caller's; None where there is none."""

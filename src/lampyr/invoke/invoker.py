@@ -39,6 +39,7 @@ class Invoker:
         self._tasks = tasks
         self._pool = pool
         self._clock = clock
+        self.monotonic = clock.monotonic
         self._admission = admission
         self._provisioned = provisioned
         self.on_throttle: Callable[[FunctionKey, str], None] = _nobody
@@ -112,9 +113,6 @@ class Invoker:
             counted.in_flight -= 1
 
     # For what has begun -----------------------------------------------------------------
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
 
     def idle_environment(self, version: FunctionVersion, tenant: str | None) -> Environment | None:
         return self._pool.take(version, tenant)

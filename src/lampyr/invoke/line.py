@@ -37,14 +37,14 @@ Turn = Callable[[Environment | None], None]
 
 
 class Line:
-    __slots__ = ("_busy", "_moves", "_off", "_rest", "_still", "_timer", "_usual", "_waiting")
+    __slots__ = ("_busy", "_moves", "_off", "_rest", "_still", "_timer", "_usual", "waiting")
 
     def __init__(self) -> None:
         self._busy = 0
         """Invocations that began, and have not ended, since the line last dissolved."""
         self._usual = 0.0
         """Seconds; a function of which nothing is known may be quick."""
-        self._waiting: deque[Turn] = deque()
+        self.waiting: deque[Turn] = deque()
         self._moves = 0
         """Since the last look."""
         self._still = 0
@@ -58,7 +58,7 @@ class Line:
         return self._busy >= AT_ONCE and self._usual < QUICK_SECONDS and not self._off
 
     def join(self, turn: Turn) -> None:
-        self._waiting.append(turn)
+        self.waiting.append(turn)
         if self._timer is None:
             self._look_later()
 
@@ -75,15 +75,12 @@ class Line:
         if self._busy:
             self._busy -= 1
 
-    def move(self, environment: Environment) -> bool:
-        """An environment is free for whoever is first in line; false when nobody is."""
-        if not self._waiting:
-            return False
+    def move(self, environment: Environment) -> None:
+        """An environment is free for whoever is first in line."""
         self._moves += 1
         if self._moves > MOVES:
             self._rest = REST_SECONDS
-        self._waiting.popleft()(environment)
-        return True
+        self.waiting.popleft()(environment)
 
     def _look_later(self) -> None:
         loop = asyncio.get_running_loop()
@@ -91,7 +88,7 @@ class Line:
 
     def _look(self) -> None:
         self._timer = None
-        if not self._waiting:
+        if not self.waiting:
             return
         self._still = 0 if self._moves else self._still + 1
         self._moves = 0
@@ -105,7 +102,7 @@ class Line:
         asyncio.get_running_loop().call_later(self._rest, self._form)
         self._rest = min(2 * self._rest, REST_SECONDS_MAX)
         self._still = self._busy = 0
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self.waiting = self.waiting, deque()
         for turn in waiting:
             turn(None)
 

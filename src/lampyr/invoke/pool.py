@@ -193,11 +193,13 @@ class EnvironmentPool:
         group = self._group_of.get(environment.id)
         if group is None:
             return
-        if self._yields(group):
+        if self._hungry and self._yields(group):
             self._discard(environment)
             self._replenish(group)
-        elif group.hand_over(environment) or group.line.move(environment):
+        elif group.waiting and group.hand_over(environment):
             return
+        elif group.line.waiting:
+            group.line.move(environment)
         elif group.retired:
             self._discard(environment)
             self._feed()
@@ -321,7 +323,7 @@ class EnvironmentPool:
 
     def _yields(self, group: Group) -> bool:
         """Whether another group's caller has waited longer for room than any of this one."""
-        first = self._starved() if self._hungry else None
+        first = self._starved()
         if first is None or first is group or not group.waiting:
             return False
         return first.waiting[first.starting].turn < group.waiting[0].turn

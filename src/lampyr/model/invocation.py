@@ -32,7 +32,7 @@ class Invocation:
     """Where the response goes piece by piece, when the runtime streams it."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class InvokeResult:
     """Not frozen, for the same reason as `Invocation`."""
 

@@ -24,7 +24,7 @@ from lampyr.worker.journal import Journal
 from lampyr.worker.memory_looks import MemoryLooks
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit, Sandbox
-from lampyr.worker.states import OVER, Event, IllegalTransitionError, State, step
+from lampyr.worker.states import OVER, TRANSITIONS, Event, IllegalTransitionError, State
 from lampyr.worker.told import EnvironmentStoppedError, EventUnreadError, Tell, future_of
 
 
@@ -155,10 +155,11 @@ class ExecutionEnvironment:
         assert peer is not None  # noqa: S101 - READY means that the runtime waits
         self._invocation, self._started, self._deadline = invocation, started, deadline
         self._tell = tell
-        if invocation is not self._within:
-            self.journal.begin(invocation)
         now = self._clock.monotonic()
         peer.deliver(invocation, int((self._clock.now() + deadline - now) * 1000))
+        # The runtime is at work by now; nothing of what it writes is read before this turn ends.
+        if invocation is not self._within:
+            self.journal.begin(invocation)
         if self._timer is None:
             self._timer = self._loop.call_later(max(0.0, deadline - now), self._check_deadline)
 
@@ -283,8 +284,11 @@ class ExecutionEnvironment:
     # The state -------------------------------------------------------------------------
 
     def advance(self, event: Event) -> None:
-        """The one place that writes `state`."""
-        self.state = step(self.state, event)
+        """The one place that writes `state`: `states.step`, without the call."""
+        try:
+            self.state = TRANSITIONS[self.state][event]
+        except KeyError:
+            raise IllegalTransitionError(self.state, event) from None
 
     def _init_done(self, *, restored: bool) -> None:
         seconds = self._clock.monotonic() - self._created
@@ -353,28 +357,37 @@ class ExecutionEnvironment:
         self._over(Event.SHUTDOWN, outcomes.stopped())
 
     def _finish(self, outcome: bytes | Failure) -> None:
-        """Log the end of the invocation in progress and give its caller what came of it."""
+        """Give its caller what came of the invocation in progress, and log its end.
+
+        In this order, as the caller's process may go on meanwhile; nobody reads the log before
+        this turn of the event loop ends, but who wants its tail with the answer.
+        """
         invocation, tell = self._invocation, self._tell
         self._invocation = self._tell = None
         assert invocation is not None  # noqa: S101 - only called while one is in progress
         assert tell is not None  # noqa: S101 - set together with the invocation
         now = self._clock.monotonic()
+        failure = outcome if isinstance(outcome, Failure) else None
+        wants_tail = invocation.wants_log_tail
+        result = InvokeResult(
+            self.version.version,
+            outcome.payload if isinstance(outcome, Failure) else outcome,
+            None if failure is None else "Unhandled",
+            self._log_end(invocation, now, failure) if wants_tail else b"",
+        )
+        tell(result)
+        if not wants_tail:
+            self._log_end(invocation, now, failure)
+
+    def _log_end(self, invocation: Invocation, now: float, failure: Failure | None) -> bytes:
+        """END and REPORT; the tail of the log, when the caller asked for it."""
         if self._looks.due(now, started=self._started, looked=self._memory_sampled):
             self._sample_memory(now)
-        failure = outcome if isinstance(outcome, Failure) else None
-        tail = self.journal.finish(
+        return self.journal.finish(
             invocation,
             seconds=now - self._started,
             memory_bytes=self._memory_peak,
             failure=failure,
-        )
-        tell(
-            InvokeResult(
-                executed_version=self.version.version,
-                payload=outcome.payload if isinstance(outcome, Failure) else outcome,
-                function_error=None if failure is None else "Unhandled",
-                log_tail=tail,
-            )
         )
 
     def _sample_memory(self, now: float) -> None:

@@ -152,11 +152,11 @@ class EnvironmentLog:
         )
 
     def start(
-        self, now_ms: int, request_id: str, *, wants_tail: bool = False, trace: Trace | None = None
+        self, now_ms: int, request_id: str, trace: Trace | None = None, *, tail: bool = False
     ) -> None:
-        """An invocation begins: START."""
+        """An invocation begins: START. `tail`: whether `take_tail` will be asked for it."""
         self._start = Start(self.form, now_ms, request_id, trace)
-        if wants_tail:
+        if tail:
             self._tail = Tail(self._tail_bytes)
             self._write_start()
 

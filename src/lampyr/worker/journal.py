@@ -15,6 +15,7 @@ from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import Phase, Report, Status, Trace
 from lampyr.worker.sandbox.base import Sandbox
 
+_SAMPLED: Final = "Sampled=1"
 READ_BYTES: Final = 64 * 1024
 DRAIN_BYTES_MAX: Final = 4 * 1024 * 1024
 """At the end of an invocation no more than this is read of what its processes still write."""
@@ -44,7 +45,8 @@ class Journal:
         self._runtime_version = runtime_version
         self._init_ms: float | None = None
         self._restore_ms: float | None = None
-        self._timeout_seconds = 0.0
+        self._trace: Trace | None = None
+        """Of the invocation that began last."""
         if runtime_version is not None and not copied:
             self._log.init_start(self._now_ms(), *runtime_version)
         if sandbox is None:
@@ -57,16 +59,18 @@ class Journal:
 
     def begin(self, invocation: Invocation) -> None:
         """START. What was written before belongs to what was before."""
-        wants_tail = invocation.wants_log_tail
-        trace = _trace(invocation.trace_header)
-        self._log.start(self._now_ms(), invocation.request_id, wants_tail=wants_tail, trace=trace)
+        header = invocation.trace_header
+        self._trace = trace = _trace(header) if _SAMPLED in header else None
+        now_ms = int(self._clock.now() * 1000)
+        self._log.start(now_ms, invocation.request_id, trace, tail=invocation.wants_log_tail)
 
     def finish(
         self, invocation: Invocation, *, seconds: float, memory_bytes: int, failure: Failure | None
     ) -> bytes:
         """END and REPORT, after all that the function wrote; the tail, when it was asked for."""
-        self.drain()
-        now_ms = self._now_ms()
+        if self._waiting.poll(0):
+            self.drain()
+        now_ms = int(self._clock.now() * 1000)
         status, error_type = Status.SUCCESS, None
         if failure is not None:
             status, error_type = Status(failure.status), failure.error_type
@@ -82,7 +86,7 @@ class Journal:
             restore_ms=restore_ms,
             status=status,
             error_type=error_type,
-            trace=_trace(invocation.trace_header),
+            trace=self._trace,
             invoked_arn=invocation.invoked_arn,
         )
         self._log.report(now_ms, report)
@@ -180,10 +184,8 @@ class Journal:
         return int(self._clock.now() * 1000)
 
 
-def _trace(header: str) -> Trace | None:
-    """The segment of a sampled invocation; most are not sampled, which costs one look."""
-    if "Sampled=1" not in header:
-        return None
+def _trace(header: str) -> Trace:
+    """The segment of a sampled invocation."""
     parts = dict(part.split("=", 1) for part in header.split(";") if "=" in part)
     return Trace(trace_id=parts.get("Root", ""), segment_id=parts.get("Parent", ""), header=header)
 

@@ -53,7 +53,7 @@ class Api:
 class Caller:
     def __init__(self, api: Api) -> None:
         self.door = FrontDoor(ManualClock())
-        self.door._api = api
+        self.door.api = api
         self.wire = Wire(self.door.connection())
 
     async def send(self, *pieces: bytes) -> bytes:

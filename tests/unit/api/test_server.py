@@ -81,7 +81,7 @@ class House:
         self.clock = ManualClock()
         self.door = FrontDoor(self.clock)
         self.api = Api()
-        self.door._api = self.api
+        self.door.api = self.api
 
     def enter(self, make: Any = None) -> Wire:
         return Wire((make or self.door.connection)())

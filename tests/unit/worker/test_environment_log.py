@@ -60,7 +60,7 @@ REPORT = (
 
 def test_lines_stand_between_start_and_end_and_are_the_tail() -> None:
     log, store = make()
-    log.start(NOW_MS, ID, wants_tail=True)
+    log.start(NOW_MS, ID, tail=True)
     log.output(NOW_MS, b"hello\nno end")
     log.telemetry(NOW_MS, frame(b"[INFO] framed\n", NOW_MS))
     log.report(NOW_MS, report())
@@ -84,7 +84,7 @@ def test_a_tail_is_of_its_own_invocation_alone() -> None:
     log.output(NOW_MS, b"of the first\n")
     log.report(NOW_MS, report())
     assert log.take_tail() == b""
-    log.start(NOW_MS, ID, wants_tail=True)
+    log.start(NOW_MS, ID, tail=True)
     log.report(NOW_MS, report())
     assert log.take_tail().splitlines()[0] == f"START RequestId: {ID} Version: 1".encode()
 

@@ -206,8 +206,9 @@ class RuntimeConnection(Connection):
 
         So nearly all come. False, and nothing has happened, for everything else.
         """
-        environment, start = self._environment, len(self._response_line)
-        if not start or not data.startswith(self._response_line):
+        environment, line = self._environment, self._response_line
+        start = len(line)
+        if not start or not data.startswith(line):
             return environment.state is State.SETTLING and self._take_next(data)
         end = data.find(HEAD_END, start)
         length = NOT_PLAIN if end < 0 else body_bytes(data[start:end])
@@ -217,7 +218,7 @@ class RuntimeConnection(Connection):
             length == NOT_PLAIN
             or len(data) < body_at + length
             or not environment.is_running(self._request_id)
-            or (rest and not self._is_next(rest))
+            or (rest and rest != self._next_request and not self._is_next(rest))
         ):
             return False
         self._response_line = b""
@@ -227,20 +228,20 @@ class RuntimeConnection(Connection):
             return True
         self._held.append(_ACCEPTED)
         if environment.state is State.SETTLING:
-            return self._take_next(rest)
+            self._waiting = True
+            environment.next(self)
+            return True
         super().data_received(rest)  # It was stopped by what the caller's answer led to.
         return True
 
     def _take_next(self, data: bytes) -> bool:
-        if not self._is_next(data):
+        if data != self._next_request and not self._is_next(data):
             return False
         self._waiting = True
         self._environment.next(self)
         return True
 
     def _is_next(self, data: bytes) -> bool:
-        if data == self._next_request:
-            return True
         plain = (
             data.startswith(_NEXT_LINE)
             and data.find(HEAD_END) == len(data) - len(HEAD_END)
