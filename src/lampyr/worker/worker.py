@@ -357,7 +357,7 @@ class Worker:
         )
         self._running[environment.id] = running
         try:
-            await server.open(sandbox.runtime_api)
+            await server.open(sandbox.runtime_api, sandbox.runtime_api_local)
             if sandbox.endpoint is not None:
                 running.endpoint = await loop.create_server(
                     self._parts.door(), sock=sandbox.endpoint

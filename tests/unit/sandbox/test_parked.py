@@ -48,6 +48,7 @@ class Yard:
         sandbox: Any = SimpleNamespace(
             exited=asyncio.get_running_loop().create_future(),
             runtime_api=socket.socket(),
+            runtime_api_local=None,
             endpoint=None,
             output=read,
             telemetry=os.open("/dev/null", os.O_RDONLY),

@@ -30,6 +30,8 @@ class NetworkSlot:
     """Descriptor of the network namespace to enter; None: the sandbox makes its own."""
     runtime_api: socket.socket | None
     """Listening on 127.0.0.1:9001 in that namespace, when there is one."""
+    runtime_api_local: socket.socket | None
+    """Listening on the abstract address of `LOCAL_RUNTIME_API`, in the same namespace."""
     endpoint: socket.socket | None
     """Listening on 127.0.0.1:ENDPOINT_PORT in that namespace, when there is one."""
     files: dict[str, str]
@@ -37,7 +39,7 @@ class NetworkSlot:
 
     def discard(self) -> None:
         """Close every descriptor that is still here; for a slot that no sandbox came to use."""
-        for listener in (self.runtime_api, self.endpoint):
+        for listener in (self.runtime_api, self.runtime_api_local, self.endpoint):
             if listener is not None:
                 listener.close()
         if self.namespace is not None:

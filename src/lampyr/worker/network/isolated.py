@@ -23,6 +23,7 @@ class IsolatedNetwork:
             id=f"isolated-{next(self._numbers)}",
             namespace=None,
             runtime_api=None,
+            runtime_api_local=None,
             endpoint=None,
             files=network_files("", None),
         )

@@ -203,7 +203,8 @@ class PooledNetwork:
             id=f"{self.instance}-{index}",
             namespace=namespace,
             runtime_api=listeners[0],
-            endpoint=listeners[1] if self._endpoint_port else None,
+            runtime_api_local=listeners[1],
+            endpoint=listeners[2] if self._endpoint_port else None,
             files=self._files,
         )
 

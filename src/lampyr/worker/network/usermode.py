@@ -59,6 +59,7 @@ class UserModeNetwork:
             id=f"user-mode-{next(self._numbers)}",
             namespace=None,
             runtime_api=None,
+            runtime_api_local=None,
             endpoint=None,
             files=self._files,
         )

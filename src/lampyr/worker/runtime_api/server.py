@@ -20,12 +20,14 @@ class RuntimeApiServer:
     def __init__(self, environment: ExecutionEnvironment) -> None:
         self._environment = environment
         self._connections: set[RuntimeConnection] = set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._all_left = asyncio.Event()
 
-    async def open(self, listener: socket.socket) -> None:
+    async def open(self, listener: socket.socket, local: socket.socket | None = None) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._connection, sock=listener)
+        self._servers.append(await loop.create_server(self._connection, sock=listener))
+        if local is not None:
+            self._servers.append(await loop.create_unix_server(self._connection, sock=local))
 
     async def exited(self, end: Exit) -> None:
         """Tell the environment that its processes are gone, after what they had sent before.
@@ -44,8 +46,8 @@ class RuntimeApiServer:
         self._environment.exited(end)
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in tuple(self._connections):
             connection.abort()
 

@@ -100,13 +100,15 @@ class Sandbox(Protocol):
 
     `runtime_api` and `endpoint`, when there is one, listen inside the sandbox's own network:
     whoever connects is in this sandbox and nowhere else. The two addresses are `host:port`, as
-    its processes see them.
+    its processes see them. `runtime_api_local` is a second way in for Lampyr's own clients, which
+    have it where the network is the sandbox's own.
     `output` reads what the processes write to stdout and stderr; `telemetry` what they write to
     the descriptor that `_LAMBDA_TELEMETRY_LOG_FD` names. Both are non-blocking, and the caller
-    of `SandboxDriver.start` owns (and closes) all four.
+    of `SandboxDriver.start` owns (and closes) all five.
     """
 
     runtime_api: socket.socket
+    runtime_api_local: socket.socket | None
     endpoint: socket.socket | None
     runtime_api_address: str
     endpoint_address: str | None

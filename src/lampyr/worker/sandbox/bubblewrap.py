@@ -23,6 +23,7 @@ from typing import Any, Final
 from lampyr.clock import Clock
 from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.worker.network.base import NetworkSlot
+from lampyr.worker.network.keeper.protocol import LOCAL_RUNTIME_API
 from lampyr.worker.sandbox import packets, rootfs, wiring
 from lampyr.worker.sandbox.base import ExecuteError, SandboxError
 from lampyr.worker.sandbox.isolated import IsolatedDriver, IsolatedSandbox, executed, listeners
@@ -57,7 +58,14 @@ class _OwnLoopback:
         """Nothing to open."""
 
     async def take(self) -> NetworkSlot:
-        return NetworkSlot(id="", namespace=None, runtime_api=None, endpoint=None, files={})
+        return NetworkSlot(
+            id="",
+            namespace=None,
+            runtime_api=None,
+            runtime_api_local=None,
+            endpoint=None,
+            files={},
+        )
 
     async def take_bare(self) -> NetworkSlot:
         return await self.take()
@@ -142,6 +150,7 @@ class BubblewrapDriver(IsolatedDriver):
                 heard = await listeners(report)
                 slot = sandbox.slot
                 slot.runtime_api, slot.endpoint = heard.runtime_api, heard.endpoint
+                slot.runtime_api_local = heard.runtime_api_local
                 report.send(b"go")
                 await executed(report)
             except ExecuteError:
@@ -254,6 +263,7 @@ class BubblewrapDriver(IsolatedDriver):
             "processes": 0,
             "rlimits": wiring.pairs(self._rlimits(spec)),
             "ports": [wiring.RUNTIME_API_PORT] + ([port] if port is not None else []),
+            "local": LOCAL_RUNTIME_API,
             "waits": True,
         }
         config: dict[str, Any] = {

@@ -48,6 +48,7 @@ class IsolatedSandbox:
         self.freed = asyncio.Event()
         """Everything the sandbox held on the host is given back."""
         self.runtime_api: socket.socket
+        self.runtime_api_local: socket.socket | None = None
         self.endpoint: socket.socket | None = None
         self.runtime_api_address = ""
         self.endpoint_address: str | None = None
@@ -78,6 +79,7 @@ class IsolatedSandbox:
         if slot.runtime_api is None:
             raise SandboxError("the network brought no socket to listen on")
         self.runtime_api, self.endpoint = slot.runtime_api, slot.endpoint
+        self.runtime_api_local = slot.runtime_api_local
         self.runtime_api_address = wiring.address(slot.runtime_api)
         if slot.endpoint is not None:
             self.endpoint_address = wiring.address(slot.endpoint)
@@ -329,7 +331,8 @@ class IsolatedDriver:
         pipes.close_ours()
         if sandbox.pidfd < 0 and not sandbox.exited.done():
             self._on_exit(sandbox.spec.environment_id, signal.SIGKILL, False)
-        for listener in (sandbox.slot.runtime_api, sandbox.slot.endpoint):
+        slot = sandbox.slot
+        for listener in (slot.runtime_api, slot.runtime_api_local, slot.endpoint):
             if listener is not None:
                 listener.close()
         await sandbox.stop()
@@ -392,9 +395,9 @@ async def _abandon(starting: "asyncio.Task[IsolatedSandbox | SandboxError]") -> 
     sandbox = await starting
     if isinstance(sandbox, SandboxError):
         return
-    sandbox.runtime_api.close()
-    if sandbox.endpoint is not None:
-        sandbox.endpoint.close()
+    for listener in (sandbox.runtime_api, sandbox.runtime_api_local, sandbox.endpoint):
+        if listener is not None:
+            listener.close()
     os.close(sandbox.output)
     os.close(sandbox.telemetry)
     await sandbox.stop()

@@ -22,6 +22,7 @@ from typing import Any, Final
 from lampyr.clock import Clock
 from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.worker.network.base import Network
+from lampyr.worker.network.keeper.protocol import LOCAL_RUNTIME_API
 from lampyr.worker.sandbox import packets, rootfs, wiring
 from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec, TemplateSpec
 from lampyr.worker.sandbox.client import Spawner
@@ -262,6 +263,7 @@ class NamespacesDriver(IsolatedDriver):
             if slot.namespace is None:
                 heard = await listeners(report)
                 slot.runtime_api, slot.endpoint = heard.runtime_api, heard.endpoint
+                slot.runtime_api_local = heard.runtime_api_local
                 await self._network.attach(slot, sandbox.first_pid)
                 try:
                     report.send(b"go")
@@ -309,6 +311,7 @@ class NamespacesDriver(IsolatedDriver):
             "processes": self._limits.processes,
             "rlimits": wiring.pairs(self._rlimits(spec)),
             "ports": [wiring.RUNTIME_API_PORT] + ([port] if port is not None else []),
+            "local": LOCAL_RUNTIME_API,
             "waits": slot.namespace is None,
             "stdin": spec.environment_id in self._stdins,
             "origin": spec.origin,

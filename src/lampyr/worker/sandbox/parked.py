@@ -46,7 +46,7 @@ class Parked:
     def give_up(self) -> None:
         """Nobody wants it any more; its processes are stopped by whoever owns the sandbox."""
         sandbox = self.sandbox
-        for listener in (sandbox.runtime_api, sandbox.endpoint):
+        for listener in (sandbox.runtime_api, sandbox.runtime_api_local, sandbox.endpoint):
             if listener is not None:
                 listener.close()
         descriptors = (sandbox.output, sandbox.telemetry, self.stdin)

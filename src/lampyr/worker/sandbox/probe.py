@@ -65,7 +65,7 @@ async def try_driver(driver: SandboxDriver) -> Fact:
         sandbox = await driver.start(spec)
         ended = await sandbox.exited
         await sandbox.stop()
-        for listener in (sandbox.runtime_api, sandbox.endpoint):
+        for listener in (sandbox.runtime_api, sandbox.runtime_api_local, sandbox.endpoint):
             if listener is not None:
                 listener.close()
         os.close(sandbox.output)

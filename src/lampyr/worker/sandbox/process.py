@@ -72,6 +72,7 @@ class ProcessSandbox:
     ) -> None:
         self.unfit: asyncio.Future[str] | None = None
         self.runtime_api = listeners.runtime_api
+        self.runtime_api_local = listeners.runtime_api_local
         self.endpoint = listeners.endpoint
         self.runtime_api_address = wiring.address(listeners.runtime_api)
         self.endpoint_address = wiring.address(listeners.endpoint) if listeners.endpoint else None
@@ -183,7 +184,7 @@ class ProcessDriver:
             mounts["/opt"] = str(opt)
             spec = replace(spec, variables={**spec.variables, _OPT_VARIABLE: str(opt)})
         pipes = wiring.open_pipes()
-        listeners = wiring.Listeners(_listen(), _listen() if self._has_endpoint else None)
+        listeners = wiring.Listeners(_listen(), None, _listen() if self._has_endpoint else None)
         try:
             process = self._launch(spec, mounts, listeners, pipes)
         except BaseException as error:

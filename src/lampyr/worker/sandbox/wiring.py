@@ -59,12 +59,13 @@ class Listeners:
     """The sockets a sandbox talks to us by; whoever gets the sandbox owns them."""
 
     runtime_api: socket.socket
+    runtime_api_local: socket.socket | None
     endpoint: socket.socket | None = None
 
     def close(self) -> None:
-        self.runtime_api.close()
-        if self.endpoint is not None:
-            self.endpoint.close()
+        for listener in (self.runtime_api, self.runtime_api_local, self.endpoint):
+            if listener is not None:
+                listener.close()
 
 
 def address(listener: socket.socket) -> str:

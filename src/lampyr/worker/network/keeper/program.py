@@ -97,6 +97,7 @@ class Keeper:
                 if self._router:
                     self._router.connect(index, made[0], inside)
             made.append(listen(protocol.RUNTIME_API_PORT))
+            made.append(listen_locally(protocol.LOCAL_RUNTIME_API))
             if self._endpoint_port:
                 made.append(listen(self._endpoint_port))
         except OSError:
@@ -113,6 +114,17 @@ def listen(port: int) -> int:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    return listener.detach()
+
+
+def listen_locally(address: str) -> int:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        listener.bind(address)
         listener.listen(1024)
     except OSError:
         listener.close()

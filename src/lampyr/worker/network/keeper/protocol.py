@@ -4,7 +4,7 @@
                        connect INDEX       a namespace that somebody else has made
     keeper → Lampyr    ready               the router's namespace, the sockets owning its rules
                        broken TEXT         it cannot be; the keeper ends
-                       slot INDEX          the namespace, listeners: Runtime API[, endpoint]
+                       slot INDEX          the namespace, listeners: Runtime API twice[, endpoint]
                        failed INDEX TEXT
                        connected INDEX TEXT    why not, or nothing
 
@@ -24,3 +24,6 @@ FAILED: Final = "failed"
 MESSAGE_BYTES: Final = 4096
 DESCRIPTORS_MAX: Final = 16
 RUNTIME_API_PORT: Final = 9001
+LOCAL_RUNTIME_API: Final = "\0lampyr-runtime-api"
+"""Where the Runtime API listens as well, inside the same network namespace: an abstract address
+of AF_UNIX, which costs each message half of what TCP does. Lampyr's own clients know of it."""

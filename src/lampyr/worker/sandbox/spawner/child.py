@@ -170,7 +170,8 @@ class Child:
 
     def _listen(self) -> None:
         start = self._start
-        listeners = [listen(port) for port in start.ports]
+        api, *others = [listen(port) for port in start.ports]
+        listeners = [api, listen_locally(start.local), *others]
         socket.send_fds(self._report, [b'{"listening": true}'], [s.fileno() for s in listeners])
         for listener in listeners:
             listener.close()
@@ -250,6 +251,13 @@ def listen(port: int) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", port))
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def listen_locally(address: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
     listener.listen(_BACKLOG)
     return listener
 

@@ -47,7 +47,9 @@ class Start:
         self.processes = _integer(message["processes"])
         self.rlimits = [(name, _integer(value)) for name, value in _pairs(message["rlimits"])]
         self.ports = [_integer(port) for port in _strings(message["ports"])]
-        """Where to listen on the loopback of a network of its own."""
+        """Where to listen on the loopback of a network of its own: first for the Runtime API."""
+        self.local = str(message["local"])
+        """An abstract address of AF_UNIX, to listen on for the Runtime API as well."""
         self.waits = bool(message["waits"])
         """Whether to wait for a word that this network is connected."""
         self.origin = bool(message.get("origin"))
