@@ -154,6 +154,13 @@ def touch(address, port):
         return 'connected'
     except OSError as error:
         return type(error).__name__
+def touch_locally(address):
+    try:
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.connect(address)
+        return 'connected'
+    except OSError as error:
+        return type(error).__name__
 QUESTION = b'\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\4shop\\7example\\0\\0\\1\\0\\1'
 def resolve(server):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as opened:

@@ -192,9 +192,9 @@ class LocalBench:
 
     def _close(self, name: str) -> None:
         sandbox = self.sandboxes.pop(name)
-        sandbox.runtime_api.close()
-        if sandbox.endpoint is not None:
-            sandbox.endpoint.close()
+        for listener in (sandbox.runtime_api, sandbox.runtime_api_local, sandbox.endpoint):
+            if listener is not None:
+                listener.close()
         os.close(sandbox.output)
         os.close(sandbox.telemetry)
         if name in self.connections:

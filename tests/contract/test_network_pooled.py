@@ -15,6 +15,7 @@ import pytest
 
 from lampyr.worker.network import linux
 from lampyr.worker.network.base import Egress, NetworkError, NetworkSlot
+from lampyr.worker.network.keeper.protocol import LOCAL_RUNTIME_API
 from lampyr.worker.network.netlink import LOOPBACK, Netlink
 from lampyr.worker.network.pooled import PooledNetwork
 from lampyr.worker.network.ruleset import GATEWAY, slot_address
@@ -139,6 +140,9 @@ async def test_it_reaches_its_own_listeners_and_nobody_else_reaches_them(
         await touches(other, *own)
         assert not accepted(slot.runtime_api)
         assert not accepted(slot.endpoint)
+        assert await within(other, f"touch_locally({LOCAL_RUNTIME_API!a})") == "connected"
+        assert accepted(other.runtime_api_local)
+        assert not accepted(slot.runtime_api_local)
 
 
 async def test_it_reaches_no_service_of_the_host_and_no_instance_metadata(
@@ -259,7 +263,7 @@ async def test_release_takes_the_device_away(here: World, tmp_path: Path) -> Non
         with linux.inside(network._kept[0], here.host):
             changes = Netlink(groups=0x1)  # RTMGRP_LINK
         changes.socket.setblocking(False)
-        for listener in (slot.runtime_api, slot.endpoint):
+        for listener in (slot.runtime_api, slot.runtime_api_local, slot.endpoint):
             listener.close()
         await network.release(slot)
         assert slot.namespace is None
