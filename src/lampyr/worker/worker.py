@@ -261,6 +261,7 @@ class Worker:
             journal=open_journal(parts, version, launch, sandbox, copied=True),
             clock=parts.clock,
             limits=parts.limits,
+            looks=self._looks,
             copied=True,
         )
         await self._connect(environment, sandbox, (launch.credentials.access_key_id, found.keys[0]))

@@ -111,6 +111,7 @@ class PooledNetwork:
             id=f"{self.instance}-{index}",
             namespace=None,
             runtime_api=None,
+            runtime_api_local=None,
             endpoint=None,
             files=self._files,
         )

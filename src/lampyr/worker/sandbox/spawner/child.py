@@ -170,8 +170,7 @@ class Child:
 
     def _listen(self) -> None:
         start = self._start
-        api, *others = [listen(port) for port in start.ports]
-        listeners = [api, listen_locally(start.local), *others]
+        listeners = listen(start)
         socket.send_fds(self._report, [b'{"listening": true}'], [s.fileno() for s in listeners])
         for listener in listeners:
             listener.close()
@@ -246,7 +245,13 @@ def bring_loopback_up() -> None:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, request)
 
 
-def listen(port: int) -> socket.socket:
+def listen(start: Start) -> list[socket.socket]:
+    """For the Runtime API in both ways, then on what other ports there are."""
+    api, *others = [_listen_at(port) for port in start.ports]
+    return [api, _listen_locally(start.local), *others]
+
+
+def _listen_at(port: int) -> socket.socket:
     """On the loopback address."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -255,7 +260,7 @@ def listen(port: int) -> socket.socket:
     return listener
 
 
-def listen_locally(address: str) -> socket.socket:
+def _listen_locally(address: str) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(_BACKLOG)

@@ -122,7 +122,7 @@ class _Furnisher:
         socket.sethostname(start.hostname)
         self._step = "network"
         bring_loopback_up()
-        listeners = [listen(port) for port in start.ports]
+        listeners = listen(start)
         socket.send_fds(report, [b'{"listening": true}'], [s.fileno() for s in listeners])
         if start.waits and not report.recv(16):
             raise OSError("the server is gone")
