@@ -26,6 +26,7 @@ from lampyr.worker.sandbox.base import Sandbox, SandboxDriver, SandboxError, San
 from lampyr.worker.sandbox.bubblewrap import BubblewrapDriver
 from lampyr.worker.sandbox.namespaces import NamespacesDriver
 from lampyr.worker.sandbox.process import ProcessDriver
+from lampyr.worker.sandbox.wiring import stop_listening
 
 ENDPOINT_PORT = 4566
 ORDINARY_UID = 12345
@@ -192,9 +193,7 @@ class LocalBench:
 
     def _close(self, name: str) -> None:
         sandbox = self.sandboxes.pop(name)
-        for listener in (sandbox.runtime_api, sandbox.runtime_api_local, sandbox.endpoint):
-            if listener is not None:
-                listener.close()
+        stop_listening(sandbox)
         os.close(sandbox.output)
         os.close(sandbox.telemetry)
         if name in self.connections:

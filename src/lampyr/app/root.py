@@ -36,7 +36,8 @@ from lampyr.control.packages import Packages
 from lampyr.control.plane import ControlPlane
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
-from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.invoke.pool import EnvironmentPool
+from lampyr.invoke.pool_settings import PoolSettings
 from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.neighbours.here import Neighbours, NeighbourSettings, open_neighbours

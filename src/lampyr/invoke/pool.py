@@ -15,16 +15,16 @@ import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from lampyr.clock import Clock
 from lampyr.cluster.base import Cluster, Environment
 from lampyr.invoke.admission import ACCOUNT_REASON, RATE_REASON, throttled
 from lampyr.invoke.group import Group, GroupKey, Waiter
+from lampyr.invoke.pool_settings import PoolSettings
 from lampyr.invoke.rest import Rest
 from lampyr.invoke.rules import surplus
 from lampyr.invoke.scaling import ScalingRate
-from lampyr.invoke.slots import HOLD_SECONDS, StartSlots
+from lampyr.invoke.slots import StartSlots
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation
 from lampyr.tasks import Tasks
@@ -34,19 +34,6 @@ from lampyr.worker.sandbox.base import Exit
 from lampyr.worker.states import OVER
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolSettings:
-    environments_max: int
-    starts_at_once: int
-    start_hold_seconds: float = HOLD_SECONDS
-    idle_seconds: float
-    init_seconds: float
-    scaling_rate: int = 1_000
-    """Starts of each function in ten seconds."""
-    room_seconds: float = 10.0
-    """A caller who finds the host full waits this long for room, and is throttled then."""
 
 
 class EnvironmentPool:

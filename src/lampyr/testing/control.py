@@ -13,7 +13,8 @@ from lampyr.control.plane import ControlPlane
 from lampyr.control.states import unfinished
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
-from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.invoke.pool import EnvironmentPool
+from lampyr.invoke.pool_settings import PoolSettings
 from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.limits import DEFAULT_LIMITS
 from lampyr.model.function import Function, FunctionKey, FunctionVersion, Reason

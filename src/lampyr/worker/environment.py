@@ -359,8 +359,8 @@ class ExecutionEnvironment:
     def _finish(self, outcome: bytes | Failure) -> None:
         """Give its caller what came of the invocation in progress, and log its end.
 
-        In this order, as the caller's process may go on meanwhile; nobody reads the log before
-        this turn of the event loop ends, but who wants its tail with the answer.
+        In this order, as the caller may go on meanwhile: nobody reads the log in this turn of the
+        event loop, but who wants its tail with the answer.
         """
         invocation, tell = self._invocation, self._tell
         self._invocation = self._tell = None
@@ -369,13 +369,10 @@ class ExecutionEnvironment:
         now = self._clock.monotonic()
         failure = outcome if isinstance(outcome, Failure) else None
         wants_tail = invocation.wants_log_tail
-        result = InvokeResult(
-            self.version.version,
-            outcome.payload if isinstance(outcome, Failure) else outcome,
-            None if failure is None else "Unhandled",
-            self._log_end(invocation, now, failure) if wants_tail else b"",
-        )
-        tell(result)
+        tail = self._log_end(invocation, now, failure) if wants_tail else b""
+        payload = outcome.payload if isinstance(outcome, Failure) else outcome
+        error = None if failure is None else "Unhandled"
+        tell(InvokeResult(self.version.version, payload, error, tail))
         if not wants_tail:
             self._log_end(invocation, now, failure)
 

@@ -9,7 +9,8 @@ import pytest
 from lampyr.errors import InvalidParameterValueException, ServiceException, TooManyRequestsException
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
-from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.invoke.pool import EnvironmentPool
+from lampyr.invoke.pool_settings import PoolSettings
 from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.model.invocation import InvokeResult
 from lampyr.observe.metrics import Counters

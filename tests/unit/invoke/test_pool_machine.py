@@ -11,7 +11,8 @@ from lampyr.arn import key_arn
 from lampyr.errors import ServiceException, TooManyRequestsException
 from lampyr.invoke.admission import Admission
 from lampyr.invoke.invoker import Invoker
-from lampyr.invoke.pool import EnvironmentPool, PoolSettings
+from lampyr.invoke.pool import EnvironmentPool
+from lampyr.invoke.pool_settings import PoolSettings
 from lampyr.invoke.provisioned import ProvisionedEnvironments
 from lampyr.model.concurrency import ProvisionedConfig
 from lampyr.model.function import FunctionVersion

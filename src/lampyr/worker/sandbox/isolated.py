@@ -331,10 +331,7 @@ class IsolatedDriver:
         pipes.close_ours()
         if sandbox.pidfd < 0 and not sandbox.exited.done():
             self._on_exit(sandbox.spec.environment_id, signal.SIGKILL, False)
-        slot = sandbox.slot
-        for listener in (slot.runtime_api, slot.runtime_api_local, slot.endpoint):
-            if listener is not None:
-                listener.close()
+        wiring.stop_listening(sandbox.slot)
         await sandbox.stop()
 
     async def close(self) -> None:
@@ -395,9 +392,7 @@ async def _abandon(starting: "asyncio.Task[IsolatedSandbox | SandboxError]") -> 
     sandbox = await starting
     if isinstance(sandbox, SandboxError):
         return
-    for listener in (sandbox.runtime_api, sandbox.runtime_api_local, sandbox.endpoint):
-        if listener is not None:
-            listener.close()
+    wiring.stop_listening(sandbox)
     os.close(sandbox.output)
     os.close(sandbox.telemetry)
     await sandbox.stop()

@@ -10,6 +10,7 @@ from typing import Final
 
 from lampyr.clock import Clock
 from lampyr.tasks import Tasks
+from lampyr.worker.sandbox import wiring
 from lampyr.worker.sandbox.base import SandboxError, SandboxSpec
 from lampyr.worker.sandbox.isolated import IsolatedSandbox
 from lampyr.worker.stock import PAUSE_SECONDS
@@ -46,9 +47,7 @@ class Parked:
     def give_up(self) -> None:
         """Nobody wants it any more; its processes are stopped by whoever owns the sandbox."""
         sandbox = self.sandbox
-        for listener in (sandbox.runtime_api, sandbox.runtime_api_local, sandbox.endpoint):
-            if listener is not None:
-                listener.close()
+        wiring.stop_listening(sandbox)
         descriptors = (sandbox.output, sandbox.telemetry, self.stdin)
         # Closed a second time they would be others' by then.
         sandbox.output = sandbox.telemetry = self.stdin = -1

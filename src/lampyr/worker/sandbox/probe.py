@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from lampyr.worker.network.probe import Fact
-from lampyr.worker.sandbox import hierarchies
+from lampyr.worker.sandbox import hierarchies, wiring
 from lampyr.worker.sandbox.base import SandboxDriver, SandboxError, SandboxSpec
 from lampyr.worker.sandbox.spawner.linux import MACHINE, SUPPORTED
 
@@ -65,9 +65,7 @@ async def try_driver(driver: SandboxDriver) -> Fact:
         sandbox = await driver.start(spec)
         ended = await sandbox.exited
         await sandbox.stop()
-        for listener in (sandbox.runtime_api, sandbox.runtime_api_local, sandbox.endpoint):
-            if listener is not None:
-                listener.close()
+        wiring.stop_listening(sandbox)
         os.close(sandbox.output)
         os.close(sandbox.telemetry)
     except (SandboxError, OSError) as error:

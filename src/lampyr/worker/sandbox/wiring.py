@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from lampyr.limits import Limits
 from lampyr.worker.sandbox.base import Exit, SandboxError, SandboxSpec
@@ -63,9 +63,27 @@ class Listeners:
     endpoint: socket.socket | None = None
 
     def close(self) -> None:
-        for listener in (self.runtime_api, self.runtime_api_local, self.endpoint):
-            if listener is not None:
-                listener.close()
+        stop_listening(self)
+
+
+class Listening(Protocol):
+    """A sandbox, or what will be the network of one."""
+
+    @property
+    def runtime_api(self) -> socket.socket | None: ...
+
+    @property
+    def runtime_api_local(self) -> socket.socket | None: ...
+
+    @property
+    def endpoint(self) -> socket.socket | None: ...
+
+
+def stop_listening(where: Listening) -> None:
+    """Close the sockets that nobody came to serve."""
+    for listener in (where.runtime_api, where.runtime_api_local, where.endpoint):
+        if listener is not None:
+            listener.close()
 
 
 def address(listener: socket.socket) -> str:
