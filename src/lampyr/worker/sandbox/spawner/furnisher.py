@@ -1,8 +1,7 @@
 """A clean process that makes an origin's fork a sandbox: file systems, host name, listeners.
 
 It is born into the fork's PID namespace, so that the `/proc` that it mounts is of that one, and
-enters the others when it has everything ready. What the function is to have heard it tells it
-last.
+enters the others when it has everything ready. The function goes on when this process is gone.
 """
 
 import json
@@ -35,17 +34,15 @@ _PID = 30_000
 class Fork:
     """What is to be furnished."""
 
-    def __init__(self, start: Start, origin: int, pidfd: int, sync: socket.socket) -> None:
+    def __init__(self, start: Start, origin: int, pidfd: int) -> None:
         self.start = start
         self.source = f"/proc/{origin}/root"
         """The root of the process that was forked."""
         self.pidfd = pidfd
-        self.sync = sync
-        """Leads to the function's process."""
 
     def descriptors(self) -> "set[int]":
         start = self.start
-        return {start.report, start.output, start.telemetry, self.pidfd, self.sync.fileno()}
+        return {start.report, start.output, start.telemetry, self.pidfd}
 
 
 def send_out(config: Config, fork: Fork, home: int) -> int:
@@ -90,8 +87,8 @@ class _Furnisher:
                 pid, _ = fork_as(_PID)
                 if pid != 0:
                     report.close()
-                    os.waitpid(pid, 0)
-                    os._exit(0)
+                    _, status = os.waitpid(pid, 0)
+                    os._exit(int(status != 0))
             self._furnish(report)
         except BaseException as error:  # noqa: BLE001  A clone of the spawner must end here.
             report.send(json.dumps({"error": f"{self._step}: {error}"}).encode())
@@ -126,5 +123,3 @@ class _Furnisher:
         socket.send_fds(report, [b'{"listening": true}'], [s.fileno() for s in listeners])
         if start.waits and not report.recv(16):
             raise OSError("the server is gone")
-        self._step = "begin"
-        self._fork.sync.send(json.dumps(start.variables).encode())

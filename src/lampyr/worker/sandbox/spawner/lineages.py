@@ -4,6 +4,7 @@ See `origins` for what an origin is.
 """
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -17,6 +18,8 @@ from .origins import Origin
 from .plan import Config, Start
 from .running import Running
 from .templates import Kept, kill_unknown
+
+Told = tuple[dict[str, str], socket.socket]
 
 
 class Host(Protocol):
@@ -52,15 +55,18 @@ class Lineages:
         self._host = host
         self._origins: dict[str, Origin] = {}
         self._home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        self.helpers: set[int] = set()
-        """Children of this process that are neither sandboxes nor templates."""
+        self.helpers: dict[int, Told | None] = {}
+        """Children of this process that are neither sandboxes nor templates.
+
+        With what is to be told to whom when one has done its work: a function that goes on then.
+        """
 
     def begin(self, start: Start, running: Running) -> None:
         """Make an origin; raise `OSError`."""
         host = self._host
         origin, pidfd = origins.make(host.config, host.cgroups, start, host.inherited)
         self._origins[start.id] = host.controls[origin.control.fileno()] = origin
-        self.helpers.add(origin.keeper)
+        self.helpers[origin.keeper] = None
         host.poll.register(origin.control, select.EPOLLIN)
         host.born(running, origin.pid, pidfd)
 
@@ -89,21 +95,28 @@ class Lineages:
         elif origin.asked:
             running, report = origin.asked.popleft()
             start, sync = origin.starts.popleft()
-            with report, sync:
+            with report:
                 try:
                     pidfd = descriptors.pop(0)
                     self._forked(origin, running, pidfd, start, sync)
                 except (OSError, IndexError) as error:
+                    sync.close()
                     self._host.not_born(running, report, f"restore: {error}", died=True)
             start.close()
         for fd in descriptors:
             os.close(fd)
 
-    def reaped(self, pid: int) -> bool:
+    def reaped(self, pid: int, status: int) -> bool:
         """Whether that was a helper."""
         if pid not in self.helpers:
             return False
-        self.helpers.discard(pid)
+        told = self.helpers.pop(pid)
+        if told is not None:
+            variables, sync = told
+            with sync:
+                if status == 0:
+                    with contextlib.suppress(OSError):  # It has ended.
+                        sync.send(json.dumps(variables).encode())
         return True
 
     def part(self, name: str) -> None:
@@ -142,11 +155,11 @@ class Lineages:
             pid = origins.child_of_ours(pidfd)
             if pid in host.known():
                 raise ProcessLookupError(0, "it is another's")
-            fork = furnisher.Fork(start, origin.pid, pidfd, sync)
+            fork = furnisher.Fork(start, origin.pid, pidfd)
             helper = furnisher.send_out(host.config, fork, self._home)
         except OSError:
             os.close(pidfd)
             raise
-        self.helpers.add(helper)
+        self.helpers[helper] = start.variables, sync
         origin.forks.add(running.name)
         host.born(running, pid, pidfd)

@@ -300,7 +300,7 @@ class Spawner:
                 return
             if pid == 0:
                 return
-            if self._lineages.reaped(pid):
+            if self._lineages.reaped(pid, status):
                 continue
             running = self._running.pop(pid, None)
             if running is not None:

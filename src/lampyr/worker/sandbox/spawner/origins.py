@@ -6,8 +6,9 @@ process of the spawner's goes into each fork's namespaces and furnishes them.
 
     spawner ──descriptors──▶ origin ──clone──▶ process 1 of a sandbox, later `init`
        │  ▲                     │                    │ fork
-       │  └──────pidfd──────────┘                    ▼
-       └──clone──▶ furnisher ───variables──▶ the function, once all is there
+       │  └──────pidfd──────────┘                    │
+       ├──clone──▶ furnisher                         ▼
+       └──variables, when it has done its work──▶ the function
 
 An origin is the only process of its user namespace that has a privilege: to make namespaces. Its
 PID namespace is that of all its forks, which begin new ones below; a `keeper` is process 1 there,
