@@ -8,6 +8,8 @@ from typing import Final
 
 KIB: Final = 1024
 MIB: Final = 1024 * 1024
+SNAPSHOTS_MAX: Final = 32
+"""Versions with SnapStart that are kept initialised at once, on one host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,6 +151,24 @@ def fails(): raise KeyError("hook")
             assert refused.value.response["Error"]["Code"] == "SnapStartException"
 
 
+@pytest.mark.lampyr_only
+def test_a_function_whose_init_leaves_a_thread_is_initialised_for_each_environment(
+    lambda_client: Any,
+) -> None:
+    code = """
+import os, threading
+BEGUN = threading.Event()
+threading.Thread(target=BEGUN.wait, daemon=True).start()
+def handler(event, context):
+    return [os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"], threading.active_count()]
+"""
+    with function(lambda_client, code, Runtime=RUNTIME, SnapStart=ON) as name:
+        publish(lambda_client, name)
+        answer = invoke(lambda_client, name, Qualifier="1", LogType="Tail")
+        assert answer.payload == ["snap-start", 2]
+        assert "\tRestore Duration: " in answer.log
+
+
 @pytest.mark.documented(RUNTIMES)
 @pytest.mark.parametrize(
     ("configuration", "message"),

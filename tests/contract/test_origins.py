@@ -271,6 +271,22 @@ async def test_a_copy_outlives_what_it_is_a_copy_of_and_nothing_outlives_both(
 
 
 @as_root
+async def test_copies_in_progress_when_it_dies_come_to_an_end_and_leave_nothing(
+    forge: OriginBench,
+) -> None:
+    for pause in (0.0, 0.004, 0.012):
+        origin = await forge.origin(TELL + "def what(): return 1\n")
+        asked = [asyncio.ensure_future(forge.started(origin)) for _ in range(3)]
+        await asyncio.sleep(pause)
+        os.kill(forge.sandboxes[origin].first_pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        for name in filter(None, await asyncio.gather(*asked)):
+            await forge.stop(name)
+        await forge.stop(origin)
+    await eventually(lambda: processes(forge) == [])
+    await eventually(lambda: forge.driver.cgroups.names() == set())  # type: ignore[attr-defined]
+
+
+@as_root
 async def test_with_the_spawner_all_copies_end(forge: OriginBench) -> None:
     origin = await forge.origin(TELL + "def what(): return 1\n")
     names = [origin, *[await forge.copy(origin) for _ in range(3)]]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from lampyr.control.packages import Packages, blobs_of
-from lampyr.control.states import settled, unfinished
+from lampyr.control.states import settled, unfinished, with_snapshot
+from lampyr.limits import SNAPSHOTS_MAX
 from lampyr.model.function import Function, FunctionKey, FunctionVersion, Reason
 from lampyr.store.base import Store
 
@@ -54,12 +55,22 @@ class Activation:
 
     async def run(self) -> None:
         """Until cancelled."""
-        for function in await self._store.functions.everywhere():
+        functions = await self._store.functions.everywhere()
+        for function in functions:
             if any(unfinished(function)):
                 self.wake(function.key)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._snapshots(functions), name="snapshots")
             for number in range(PARALLEL):
                 group.create_task(self._work(), name=f"activation {number}")
+
+    async def _snapshots(self, functions: Sequence[Function]) -> None:
+        """Versions that have a snapshot get another: it did not outlive the process that had it."""
+        for version in with_snapshot(functions)[:SNAPSHOTS_MAX]:
+            reason = await self._prepare(version)
+            if reason is not None:
+                said = {"function": version.key.name, "reason": reason.message}
+                log.warning("no snapshot", extra=said)
 
     async def _work(self) -> None:
         while True:

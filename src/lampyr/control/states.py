@@ -7,7 +7,7 @@ runs what it ran before (`Function.serving`).
 https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -32,6 +32,21 @@ def unfinished(function: Function) -> Iterator[FunctionVersion]:
     for version in (function.latest, *function.published.values()):
         if is_unfinished(version):
             yield version
+
+
+def with_snapshot(functions: Iterable[Function]) -> list[FunctionVersion]:
+    """Active versions that are restored: the latest of each function first."""
+    ranked = [
+        (age, version)
+        for function in functions
+        for age, version in enumerate(sorted(function.published.values(), key=_newest_first))
+        if version.has_snapshot and version.state is State.ACTIVE
+    ]
+    return [version for _, version in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _newest_first(version: FunctionVersion) -> int:
+    return -int(version.version)
 
 
 def is_unfinished(version: FunctionVersion) -> bool:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lampyr.clock import Clock
-from lampyr.limits import MIB
+from lampyr.limits import MIB, SNAPSHOTS_MAX
 from lampyr.model.function import FunctionVersion
 from lampyr.tasks import Tasks
 from lampyr.worker.environment import ExecutionEnvironment
@@ -30,7 +30,6 @@ from lampyr.worker.states import OVER
 
 log = logging.getLogger(__name__)
 
-VERSIONS_MAX: Final = 32
 MEMORY_LEFT_BYTES: Final = 512 * MIB
 """Below this nothing is initialised ahead, and what waits gives way."""
 SPARE_SECONDS: Final = 0.05
@@ -47,6 +46,8 @@ class _Kept:
     """An origin, or what was initialised ahead."""
     forks: bool = True
     """Whether it is an origin, as far as is known."""
+    forked: bool = False
+    """Whether it has been, ever."""
     spare: ExecutionEnvironment | None = None
     """A fork that nobody has asked for yet: of a burst the first need not wait for one."""
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -167,20 +168,38 @@ class Snapshots:
             if origin is None:
                 raise SandboxError("the snapshot was given up while it was needed")
             try:
-                return await self._fork(origin)
-            except SandboxError:
+                made = await self._fork(origin)
+            except SandboxError as error:
                 if origin.state not in OVER:
-                    raise
+                    if kept.forked:
+                        raise
+                    self._never_fork(kept, error)
+                    return None
                 # It died under us; another one may not.
                 if kept.environment is origin:
                     kept.environment = None
+            else:
+                kept.forked = True
+                return made
+
+    def _never_fork(self, kept: _Kept, error: SandboxError) -> None:
+        """It cannot be done on this host, as it seems."""
+        log.warning("snapshots cannot be copied", extra={"reason": str(error)})
+        kept.forks = False
+        self._give_up(kept)
 
     async def _make_origin(self, kept: _Kept) -> Failure | None:
         """Where a version may have one and has none, make it; how its Init failed."""
         async with kept.making:
             if not kept.forks or kept.ready:
                 return None
-            made = await self._initialize_origin(kept.version)
+            try:
+                made = await self._initialize_origin(kept.version)
+            except SandboxError as error:
+                if kept.forked:
+                    raise
+                self._never_fork(kept, error)
+                return None
             if isinstance(made, Failure):
                 return made
             kept.forks = made is not None
@@ -227,7 +246,7 @@ class Snapshots:
         kept = self._kept.get(version.deployment_id)
         if kept is None:
             kept = self._kept[version.deployment_id] = _Kept(version)
-            if len(self._kept) > VERSIONS_MAX:
+            if len(self._kept) > SNAPSHOTS_MAX:
                 self._give_up(self._kept.pop(next(iter(self._kept))))
         self._kept.move_to_end(version.deployment_id)
         return kept

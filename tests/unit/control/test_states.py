@@ -16,9 +16,10 @@ from lampyr.control.states import (
     settled,
     unfinished,
     updated,
+    with_snapshot,
 )
 from lampyr.errors import ResourceConflictException
-from lampyr.model.function import Function, Reason, State, UpdateStatus
+from lampyr.model.function import Function, FunctionVersion, Reason, State, UpdateStatus
 from lampyr.testing.builders import a_function, a_version
 
 BROKEN = Reason(message="python3.14 is not installed", code="InvalidRuntime")
@@ -45,6 +46,20 @@ def settle(function: Function, reason: Reason | None = None) -> Function:
     for version in list(unfinished(function)):
         function = settled(function, version, reason, "settled") or function
     return function
+
+
+def test_of_versions_with_a_snapshot_the_newest_of_each_function_come_first() -> None:
+    def versions(*numbers: str, **changes: object) -> dict[str, FunctionVersion]:
+        made = replace(a_version(), snap_start=True, **changes)  # type: ignore[arg-type]
+        return {number: replace(made, version=number) for number in numbers}
+
+    some = [
+        a_function(published=versions("9", "10")),
+        a_function(published=versions("1", "2")),
+        a_function(published=versions("1", state=State.FAILED)),
+        a_function(published={"1": replace(a_version(), version="1")}),
+    ]
+    assert [version.version for version in with_snapshot(some)] == ["10", "2", "9", "1"]
 
 
 def test_a_new_function_becomes_active() -> None:

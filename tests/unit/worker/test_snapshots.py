@@ -32,6 +32,7 @@ class Lab:
         self.stopped: list[ExecutionEnvironment] = []
         self.fails = False
         self.forkable = False
+        self.no_forks = False
         self.origins: list[ExecutionEnvironment] = []
         self.forks: list[ExecutionEnvironment] = []
         self.memory_left = 4096 * MIB
@@ -66,6 +67,8 @@ class Lab:
         return environment
 
     async def fork(self, origin: ExecutionEnvironment) -> ExecutionEnvironment:
+        if self.no_forks:
+            raise SandboxError("not on this kernel")
         if origin.state in OVER:
             raise SandboxError("it is gone")
         name = f"fork{len(self.forks)}"
@@ -143,6 +146,16 @@ async def test_a_snapshot_is_given_up_with_its_spare_copy_and_made_again_when_ne
     assert lab.stopped == [lab.forks[0], lab.origins[0]]
     assert await lab.snapshots.take(VERSION) is lab.forks[1]
     assert len(lab.origins) == 2
+
+
+async def test_where_the_first_copy_fails_environments_are_initialised_ahead() -> None:
+    lab = Lab()
+    lab.forkable = lab.no_forks = True
+    assert await lab.snapshots.publish(VERSION) is None
+    assert await lab.snapshots.take(VERSION) is lab.made[0]
+    await lab.settle()
+    assert lab.stopped == lab.origins
+    assert await lab.snapshots.take(VERSION) is lab.made[1]
 
 
 async def test_a_failed_init_is_told_to_whoever_publishes_or_invokes() -> None:
