@@ -23,6 +23,7 @@ INVALID: Final = (400, "InvalidParameterValueException")
 LATEST: Final = {"StartingPosition": "LATEST"}
 ACCESS: Final = {"SourceAccessConfigurations": [{"Type": "BASIC_AUTH", "URI": SECRET}]}
 STATES_SECONDS_MAX: Final = 60
+KEYS: Final = "arn:aws:kms:us-east-1:000000000000:key/a"
 
 
 @pytest.fixture(scope="module")
@@ -356,10 +357,12 @@ def test_mappings_outlive_their_function_and_a_restart(new_server: Any) -> None:
     found = client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]
     assert [each["UUID"] for each in found] == [uuid]
     for unserved in (
-        {"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/a"},
+        {"KMSKeyArn": KEYS},
         {"MetricsConfig": {"Metrics": ["EventCount"]}},
         {"LoggingConfig": {"SystemLogLevel": "INFO"}},
         {"SelfManagedKafkaEventSourceConfig": {"ConsumptionMode": "Queue"}},
+        {"SourceAccessConfigurations": [{"Type": "OAUTHBEARER_AUTH", "URI": KEYS}]},
+        {"DestinationConfig": {"OnFailure": {"Destination": "kafka://topic"}}},
     ):
         status, code, _ = refusal(client.update_event_source_mapping, UUID=uuid, **unserved)
         assert (status, code) == (501, "ServiceException")

@@ -105,5 +105,7 @@ class Subscription:
     partial: bool = False
     """The function reports which items of a batch failed."""
     concurrency_max: int | None = None
+    pollers_min: int = 0
+    """Of its own; 0 where it has none."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """For the log."""

@@ -106,7 +106,7 @@ class QueuePoller:
         if len(self._tasks) <= 1:
             self._busy_since = now
         most = self._queue.lanes_max or self.subscription.concurrency_max
-        allowed = lanes_allowed(now - self._busy_since, most)
+        allowed = lanes_allowed(now - self._busy_since, most, self.subscription.pollers_min)
         if len(self._tasks) < allowed:
             self._start_lane()
 

@@ -12,6 +12,9 @@ LANES_AT_FIRST: Final = 5
 LANES_PER_MINUTE: Final = 300
 LANES_MAX: Final = 1_250
 """Batches of one queue in the function at once, after the first, per minute more, and at most."""
+LANES_OF_POLLER: Final = 10
+LANES_PER_MINUTE_PROVISIONED: Final = 1_000
+"""Where a mapping has pollers of its own (`ProvisionedPollerConfig`)."""
 BACKOFF_FIRST_SECONDS: Final = 0.1
 BACKOFF_MAX_SECONDS: Final = 60.0
 
@@ -44,10 +47,17 @@ def _identifier(failure: Any) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def lanes_allowed(busy_seconds: float, concurrency_max: int | None) -> int:
-    """How many batches of a queue may be in the function at once, `busy_seconds` into a backlog."""
-    grown = LANES_AT_FIRST + int(busy_seconds * LANES_PER_MINUTE / 60)
-    return min(grown, concurrency_max or LANES_MAX, LANES_MAX)
+def lanes_allowed(busy_seconds: float, concurrency_max: int | None, pollers_min: int = 0) -> int:
+    """How many batches of a queue may be in the function at once, `busy_seconds` into a backlog.
+
+    `pollers_min`: as many pollers were asked for, which have ten lanes each and grow faster.
+    """
+    first, each_minute, most = LANES_AT_FIRST, LANES_PER_MINUTE, LANES_MAX
+    if pollers_min:
+        first, each_minute = pollers_min * LANES_OF_POLLER, LANES_PER_MINUTE_PROVISIONED
+        most = max(concurrency_max or LANES_MAX, first)
+    grown = first + int(busy_seconds * each_minute / 60)
+    return min(grown, concurrency_max or most, most)
 
 
 def backoff_seconds(attempt: int) -> float:

@@ -11,6 +11,7 @@ from lampyr.model.checkpoint import Start
 from lampyr.model.filters import compile_patterns
 from lampyr.model.mapping import EventSourceMapping
 from lampyr.sources.base import BatchRules, Matches, Subscription, Target
+from lampyr.sources.rules import LANES_OF_POLLER
 from lampyr.sources.stream_base import StreamRules
 
 PARTIAL: Final = "ReportBatchItemFailures"
@@ -20,16 +21,22 @@ EVENT_BYTES_MAX: Final = 6 * MIB - 4_096
 """Less what stands around the records."""
 
 
+POLLERS_MIN: Final = 2
+"""Of a queue's own pollers, where only the most were asked for."""
+
+
 def subscription(mapping: EventSourceMapping) -> Subscription:
     """Of a queue."""
     settings = mapping.settings
+    least, most = settings.minimum_pollers or 0, settings.maximum_pollers or 0
     return Subscription(
         id=mapping.key.id,
         target=_target(mapping),
         batch=_batch(mapping),
         matches=_matches(mapping),
         partial=PARTIAL in (settings.response_types or ()),
-        concurrency_max=settings.maximum_concurrency or None,
+        concurrency_max=settings.maximum_concurrency or most * LANES_OF_POLLER or None,
+        pollers_min=least or (POLLERS_MIN if most else 0),
     )
 
 

@@ -52,6 +52,9 @@ def test_lanes_grow_with_a_backlog_up_to_what_the_mapping_allows() -> None:
     assert lanes_allowed(3_600, None) == 1_250
     assert lanes_allowed(3_600, 2) == 2
     assert lanes_allowed(0, 100) == 5
+    assert lanes_allowed(0, None, 2) == 20, "pollers of its own have ten each"
+    assert lanes_allowed(60, 1_000, 2) == 1_000
+    assert lanes_allowed(0, 20_000, 200) == 2_000
 
 
 def test_waits_double_up_to_a_minute() -> None:

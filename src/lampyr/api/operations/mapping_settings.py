@@ -31,6 +31,8 @@ _NOT_SERVED: Final = (
     (("SelfManagedKafkaEventSourceConfig", "SchemaRegistryConfig"), "schema registries"),
 )
 """Members that Lampyr does not honour, and refuses: an empty value asks for nothing."""
+_ACCESS_NOT_SERVED: Final = ("OAUTHBEARER_", "IAM_")
+"""Ways to prove to Kafka who one is."""
 
 
 def refuse_unserved(request: Mapping[str, Any]) -> None:
@@ -41,6 +43,11 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
             value = (value or {}).get(name)
         if value:
             raise NotServedError(f"Lampyr does not serve {'.'.join(path)} ({what}) yet")
+    if (_on_failure(request.get("DestinationConfig")) or "").startswith("kafka://"):
+        raise NotServedError("Lampyr does not serve topics of Kafka as destinations yet")
+    for access in request.get("SourceAccessConfigurations") or ():
+        if str(access.get("Type", "")).startswith(_ACCESS_NOT_SERVED):
+            raise NotServedError(f"Lampyr does not serve access by {access['Type']} yet")
     kafka = request.get("SelfManagedKafkaEventSourceConfig") or {}
     if kafka.get("ConsumptionMode", "Stream") != "Stream":
         raise NotServedError("Lampyr does not serve ConsumptionMode Queue (share groups) yet")
