@@ -45,9 +45,6 @@ def refuse_unserved(request: Mapping[str, Any]) -> None:
             raise NotServedError(f"Lampyr does not serve {'.'.join(path)} ({what}) yet")
     if (_on_failure(request.get("DestinationConfig")) or "").startswith("kafka://"):
         raise NotServedError("Lampyr does not serve topics of Kafka as destinations yet")
-    for access in request.get("SourceAccessConfigurations") or ():
-        if str(access.get("Type", "")).startswith(_ACCESS_NOT_SERVED):
-            raise NotServedError(f"Lampyr does not serve access by {access['Type']} yet")
     kafka = request.get("SelfManagedKafkaEventSourceConfig") or {}
     if kafka.get("ConsumptionMode", "Stream") != "Stream":
         raise NotServedError("Lampyr does not serve ConsumptionMode Queue (share groups) yet")
@@ -121,7 +118,10 @@ def _access(items: list[dict[str, Any]] | None) -> tuple[SourceAccess, ...] | No
         return None
     if any("Type" not in item for item in items):
         raise InvalidParameterValueException("Required 'type' parameter is missing.")
-    return tuple(SourceAccess(type=item["Type"], uri=item.get("URI")) for item in items)
+    found = tuple(SourceAccess(type=item["Type"], uri=item.get("URI")) for item in items)
+    if unserved := [each.type for each in found if each.type.startswith(_ACCESS_NOT_SERVED)]:
+        raise NotServedError(f"Lampyr does not serve access by {unserved[0]} yet")
+    return found
 
 
 def _document_database(config: Mapping[str, Any] | None) -> DocumentDatabase | None:
