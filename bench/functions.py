@@ -51,7 +51,7 @@ def package(files: Mapping[str, str | bytes]) -> bytes:
         for name, content in files.items():
             entry = zipfile.ZipInfo(name)
             entry.external_attr = (0o755 if name == "bootstrap" else 0o644) << 16
-            archive.writestr(entry, content)
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 

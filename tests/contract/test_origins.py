@@ -17,6 +17,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from lampyr.limits import DEFAULT_LIMITS
 from lampyr.worker.sandbox.base import SandboxError
 from tests.contract.origins import TELL, OriginBench
 from tests.contract.sandbox_benches import as_root
@@ -111,6 +112,20 @@ async def test_copies_have_what_init_made_in_common_and_no_random_number(
     assert all(made == seen[0][0] for made, _ in seen)
     for values in zip(*(numbers for _, numbers in seen), strict=True):
         assert len(set(values)) == FORKS
+
+
+@as_root
+async def test_the_processes_of_copies_which_have_one_user_are_not_counted_together(
+    forge: OriginBench,
+) -> None:
+    groups = forge.driver.cgroups  # type: ignore[attr-defined]
+    if groups is None or "pids" not in groups.hierarchies:
+        pytest.skip("needs control groups that count processes")
+    limit = "resource.getrlimit(resource.RLIMIT_NPROC)[0]"
+    origin = await forge.origin(f"{TELL}\nimport resource\ndef what(): return {limit}\n")
+    limits = await forge.told(origin)
+    await forge.stop(origin)
+    assert limits != DEFAULT_LIMITS.processes
 
 
 def _layer(forge: OriginBench, packages: Path) -> str:

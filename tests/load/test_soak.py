@@ -66,7 +66,7 @@ def at_rest(server: LampyrServer) -> Counter[str]:
 
 def _rests(worker: int) -> bool:
     now = anatomy_of(worker)
-    return bool(now.spawner and now.keeper and now.templates and not now.inits)
+    return bool(now.spawner and now.keeper and not now.inits)
 
 
 def _held(server: LampyrServer) -> Counter[str]:
@@ -123,7 +123,7 @@ def test_whatever_is_killed_for_as_long_as_it_may_be_nothing_leaks(
     killed, answers = soak(server, client, names)
     use(client, names, 4)
     after = at_rest(server)
-    print(f"\nkilled {dict(killed)}, calls {dict(answers)}\nbefore {before}\nafter  {after}")
+    print(f"killed {dict(killed)}, calls {dict(answers)}\nbefore {before}\nafter  {after}")
     client.close()
     server.stop()
     for kind in ("processes", "namespaces", "control groups", "mounts", "disks", "descriptors"):

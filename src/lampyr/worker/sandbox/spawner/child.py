@@ -128,7 +128,7 @@ class Child:
         """Give up for good what the sandbox is not to have."""
         start = self._start
         self._step = "limits"
-        for name, value in start.rlimits:
+        for name, value in self._rlimits():
             limit_to(getattr(resource, f"RLIMIT_{name}"), value)
         self._step = "privileges"
         if self._as_root:
@@ -145,6 +145,9 @@ class Child:
         die_with_parent(signal.SIGKILL)
         if not self._alive():
             raise OSError("the spawner is gone")
+
+    def _rlimits(self) -> "list[tuple[str, int]]":
+        return self._start.rlimits
 
     def _give_up_capabilities(self) -> None:
         drop_capabilities()

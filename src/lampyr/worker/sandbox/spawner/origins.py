@@ -102,6 +102,16 @@ class OriginChild(Child):
     def _map_first(self) -> None:
         """Whoever made this process has done it."""
 
+    def _rlimits(self) -> "list[tuple[str, int]]":
+        """Of all its forks, which have its user, RLIMIT_NPROC would count the processes together.
+
+        Where each has a control group that counts its own, there is no need to.
+        """
+        limits = self._start.rlimits
+        if self._cgroups is None or "pids" not in self._cgroups.hierarchies:
+            return limits
+        return [(name, value) for name, value in limits if name != "NPROC"]
+
     def _give_up_capabilities(self) -> None:
         keep_only(CAP_SYS_ADMIN)
 
