@@ -30,6 +30,7 @@ from lampyr.worker.sandbox.wiring import stop_listening
 
 ENDPOINT_PORT = 4566
 ORDINARY_UID = 12345
+ACCEPT_SECONDS = 60.0
 PYTHON = "/var/lang/bin/python3"
 REPOSITORY = Path(__file__).parents[2]
 
@@ -211,11 +212,16 @@ class LocalBench:
     async def begin(self, name: str) -> None:
         self.sandboxes[name].begin_invoke_phase()
 
+    def listener(self, sandbox: Sandbox) -> socket.socket:
+        """Where a function connects."""
+        return sandbox.runtime_api
+
     async def ask(self, name: str, question: str, seconds: float) -> str | None:
         loop = asyncio.get_running_loop()
         if name not in self.connections:
-            connection, _ = await loop.sock_accept(self.sandboxes[name].runtime_api)
-            self.connections[name] = connection
+            listener = self.listener(self.sandboxes[name])
+            async with asyncio.timeout(ACCEPT_SECONDS):
+                self.connections[name], _ = await loop.sock_accept(listener)
         connection = self.connections[name]
         connection.setblocking(False)
         if question:
