@@ -301,6 +301,27 @@ async def test_copies_in_progress_when_it_dies_come_to_an_end_and_leave_nothing(
     await eventually(lambda: forge.driver.cgroups.names() == set())  # type: ignore[attr-defined]
 
 
+async def test_with_the_server_all_copies_and_what_made_them_end() -> None:
+    python = ordinary_python() if os.geteuid() == 0 else None
+    if python is None:
+        pytest.skip("needs root, and a Python that an ordinary user may run")
+    remote: Any = RemoteBench(python, "origins")
+    await remote.open()
+    origin = await remote.origin(TELL + "def what(): return 1\n")
+    for _ in range(3):
+        await remote.copy(origin)
+    facts = await remote.facts()
+    found = [facts["spawner"], *facts["pids"].values()]
+    assert all(map(alive, found))
+    remote._process.kill()
+    await eventually(lambda: not any(map(alive, found)))
+    await remote._process.wait()
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 @as_root
 async def test_with_the_spawner_all_copies_end(forge: OriginBench) -> None:
     origin = await forge.origin(TELL + "def what(): return 1\n")

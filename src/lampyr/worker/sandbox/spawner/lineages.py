@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import socket
-from typing import Protocol
 
 from . import furnisher, origins
 from .cgroups import Cgroups
@@ -19,39 +18,43 @@ from .plan import Config, Start
 from .running import Running
 from .templates import Kept, kill_unknown
 
+TYPE_CHECKING = False  # The module `typing` is nothing that a spawner should have to load.
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Host(Protocol):
+        """The spawner, as far as this needs it."""
+
+        config: Config
+        cgroups: "Cgroups | None"
+        inherited: Inherited
+        controls: "dict[int, Kept]"
+        poll: "select.epoll"
+
+        def new(self, name: str) -> "tuple[Running, int]": ...
+
+        def born(self, running: Running, pid: int, pidfd: int) -> None: ...
+
+        def not_born(
+            self, running: Running, report: socket.socket, error: str, *, died: bool = False
+        ) -> None: ...
+
+        def send(self, message: "dict[str, object]", *descriptors: int) -> None: ...
+
+        def known(self) -> "set[int]": ...
+
+        def forget_control(self, kept: Kept) -> None: ...
+
+        def bury_asked(self, kept: Kept) -> None: ...
+
+
 Told = tuple[dict[str, str], socket.socket]
-
-
-class Host(Protocol):
-    """The spawner, as far as this needs it."""
-
-    config: Config
-    cgroups: "Cgroups | None"
-    inherited: Inherited
-    controls: "dict[int, Kept]"
-    poll: "select.epoll"
-
-    def new(self, name: str) -> "tuple[Running, int]": ...
-
-    def born(self, running: Running, pid: int, pidfd: int) -> None: ...
-
-    def not_born(
-        self, running: Running, report: socket.socket, error: str, *, died: bool = False
-    ) -> None: ...
-
-    def send(self, message: "dict[str, object]", *descriptors: int) -> None: ...
-
-    def known(self) -> "set[int]": ...
-
-    def forget_control(self, kept: Kept) -> None: ...
-
-    def bury_asked(self, kept: Kept) -> None: ...
 
 
 class Lineages:
     """Origins, until the last fork of each is gone."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: "Host") -> None:
         self._host = host
         self._origins: dict[str, Origin] = {}
         self._home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)

@@ -363,23 +363,18 @@ class Spawner:
 
     def _end(self) -> None:
         """The server is gone: nothing may stay."""
-        for kept in self.controls.values():
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                os.kill(kept.pid, signal.SIGKILL)
-                os.waitpid(kept.pid, 0)
-        templates.kill_unknown(set(self._running))  # With each keeper all forks of its origin.
-        for pid in self._running:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        if self.cgroups is not None:
-            for running in self._running.values():  # Whoever is frozen dies when thawed.
-                self.cgroups.kill(running.name)
-        for pid, running in self._running.items():
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        templates.end_children(self._thaw_all)
+        for running in self._running.values():
             self._forget(running)
         if self.cgroups is not None:
             self.cgroups.remove_all()
+
+    def _thaw_all(self) -> None:
+        """Whoever is frozen dies when thawed."""
+        if self.cgroups is not None:
+            for running in self._running.values():
+                with contextlib.suppress(OSError):
+                    self.cgroups.thaw(running.name)
 
 
 def main(descriptor: int) -> None:

@@ -10,7 +10,9 @@ import json
 import os
 import signal
 import socket
+import time
 from collections import deque
+from collections.abc import Callable
 
 from . import fork, root, wire
 from .child import map_ids
@@ -29,6 +31,7 @@ from .plan import Config, Template
 from .running import Running
 
 _LOADING_NICENESS = 10
+_REAP_SECONDS = 0.001
 
 
 class Kept:
@@ -132,15 +135,36 @@ def _dup_high(fd: int) -> int:
 
 def kill_unknown(known: "set[int]") -> None:
     """End children of this process that nobody has told of, and wait for them."""
-    with contextlib.suppress(OSError):
-        path = f"/proc/self/task/{os.getpid()}/children"
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            children = os.read(fd, 1 << 20).split()
-        finally:
-            os.close(fd)
-        for pid in map(int, children):
-            if pid not in known:
-                with contextlib.suppress(ProcessLookupError, ChildProcessError):
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
+    for pid in _children():
+        if pid not in known:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+
+def end_children(thaw: "Callable[[], None]") -> None:
+    """End all children of this process, also those that others of them still make.
+
+    They are reaped as they end: the first process of a PID namespace ends after all that are in it
+    or below are reaped, and those may be children of this process, too.
+    """
+    while found := _children():
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        thaw()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(_REAP_SECONDS)
+
+
+def _children() -> "list[int]":
+    try:
+        fd = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        return [*map(int, os.read(fd, 1 << 20).split())]
+    finally:
+        os.close(fd)
