@@ -45,6 +45,7 @@ def fake(tmp_path: Path) -> FakeV2:
     (tmp_path / "cgroup.subtree_control").touch()
     (tmp_path / "lampyr-one").mkdir()
     (tmp_path / "lampyr-one" / "cgroup.subtree_control").touch()
+    (tmp_path / "lampyr-one" / "cpu.weight").touch()
     groups = FakeV2(dict.fromkeys(("memory", "cpu", "pids", "core"), str(tmp_path)), "one")
     groups.prepare()
     return groups
@@ -53,6 +54,16 @@ def fake(tmp_path: Path) -> FakeV2:
 def test_version_2_hands_its_controllers_down(fake: FakeV2, tmp_path: Path) -> None:
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory +cpu +pids"
     assert (tmp_path / "lampyr-one/cgroup.subtree_control").read_text() == "+memory +cpu +pids"
+
+
+def test_all_functions_together_weigh_less_than_one_process_outside(
+    fake: FakeV2, tmp_path: Path
+) -> None:
+    assert int((tmp_path / "lampyr-one/cpu.weight").read_text()) == 25
+    (tmp_path / "lampyr-two").mkdir()
+    (tmp_path / "lampyr-two/cpu.shares").touch()
+    CgroupsV1({"cpu": str(tmp_path), "freezer": str(tmp_path)}, "two").prepare()
+    assert int((tmp_path / "lampyr-two/cpu.shares").read_text()) == 256
 
 
 def test_version_2_limits_memory_swap_and_processes_and_no_cpu_yet(

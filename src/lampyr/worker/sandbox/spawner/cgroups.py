@@ -19,6 +19,9 @@ import time
 PERIOD_MICROSECONDS = 100_000
 """The kernel's own: a new group has it."""
 _QUOTA_MIN_MICROSECONDS = 1_000
+_WEIGHT = 0.25
+"""Of all functions together on a processor that others want too, beside 1 of what is in no group.
+The server is: functions that wait for it must not keep it waiting."""
 _KILL_SECONDS = 5.0
 _SIGKILL = 9
 
@@ -189,6 +192,11 @@ class CgroupsV1(Cgroups):
 
     version = 1
 
+    def prepare(self) -> None:
+        super().prepare()
+        if "cpu" in self.hierarchies:
+            _write(self._path("cpu.shares", "cpu"), int(1024 * _WEIGHT))
+
     def create(self, name: str, memory: int, processes: int) -> None:
         for top in self.tops():
             _make(f"{top}/{name}")
@@ -255,6 +263,8 @@ class CgroupsV2(Cgroups):
             line = " ".join(f"+{name}" for name in wanted)
             for directory in {*self.hierarchies.values(), *self.tops()}:
                 _write(f"{directory}/cgroup.subtree_control", line)
+        if "cpu" in wanted:
+            _write(f"{self.tops()[0]}/cpu.weight", int(100 * _WEIGHT))
 
     def create(self, name: str, memory: int, processes: int) -> None:
         path = f"{self.tops()[0]}/{name}"
