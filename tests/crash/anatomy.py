@@ -41,6 +41,9 @@ class Anatomy:
     """What they run."""
     templates: tuple[int, ...] = ()
     """What functions are forked from."""
+    parked: tuple[int, ...] = ()
+    """The first process of each sandbox that was made ahead, and waits to hear of its function;
+    they are none of `inits`."""
 
 
 def anatomy(server: LampyrServer) -> Anatomy:
@@ -57,9 +60,18 @@ def anatomy_of(top: int) -> Anatomy:
                 parts[name] = child
     spawned = children(parts["spawner"])
     templates = tuple(pid for pid in spawned if "template" in command_line(pid) and not _in(pid))
-    inits = tuple(pid for pid in spawned if pid not in templates)
-    functions = tuple(pid for init in inits for pid in children(init))
-    return Anatomy(top, parts["spawner"], parts["keeper"], inits, functions, templates)
+    sandboxes = {pid: children(pid) for pid in spawned if pid not in templates}
+    parked = tuple(pid for pid, inside in sandboxes.items() if any(map(is_parked, inside)))
+    inits = tuple(pid for pid in sandboxes if pid not in parked)
+    functions = tuple(pid for init in inits for pid in sandboxes[init])
+    return Anatomy(top, parts["spawner"], parts["keeper"], inits, functions, templates, parked)
+
+
+def is_parked(function: int) -> bool:
+    """Whether it was made ahead, and waits to hear of its function."""
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{function}/fd/0").startswith("pipe:")  # noqa: PTH115
+    return False
 
 
 def workers(server: LampyrServer) -> list[int]:
@@ -186,9 +198,15 @@ def cgroups_of_sandboxes(server: LampyrServer) -> set[str]:
 
 
 def frozen(server: LampyrServer) -> bool:
-    """Whether a sandbox is."""
-    return any(
-        (path / "freezer.state").read_text().strip() == "FROZEN"
-        for name in cgroups_of_sandboxes(server)
-        for path in Path("/sys/fs/cgroup/freezer").glob(f"lampyr-*/{name}")
-    )
+    """Whether a function is."""
+    return any(map(_is_frozen, anatomy(server).functions))
+
+
+def _is_frozen(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+            _, controllers, place = line.split(":", 2)
+            if controllers == "freezer":
+                state = Path(f"/sys/fs/cgroup/freezer{place}/freezer.state")
+                return state.read_text().strip() == "FROZEN"
+    return False

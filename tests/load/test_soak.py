@@ -3,7 +3,6 @@
 `LAMPYR_TEST_SOAK_SECONDS` sets for how long. What is at rest before and after is printed.
 """
 
-import contextlib
 import json
 import os
 import random
@@ -70,22 +69,14 @@ def at_rest(server: LampyrServer) -> Counter[str]:
 
     eventually("it comes to rest", steady)
     found = seen[-1]
-    found["parked"] = sum(len(anatomy_of(pid).inits) for pid in workers(server))
+    found["parked"] = sum(len(anatomy_of(pid).parked) for pid in workers(server))
     found["memory in MB"] = sum(map(_memory, below(server.process.pid))) // MIB
     return found
 
 
 def _rests(worker: int) -> bool:
     now = anatomy_of(worker)
-    parked = sum(map(_is_parked, now.functions))
-    return bool(now.spawner and now.keeper and len(now.inits) == parked)
-
-
-def _is_parked(function: int) -> bool:
-    """Whether it was made ahead, and waits to hear of its function."""
-    with contextlib.suppress(OSError):
-        return os.readlink(f"/proc/{function}/fd/0").startswith("pipe:")  # noqa: PTH115
-    return False
+    return bool(now.spawner and now.keeper and not now.inits)
 
 
 def _held(server: LampyrServer) -> Counter[str]:
