@@ -197,6 +197,12 @@ def cgroups_of_sandboxes(server: LampyrServer) -> set[str]:
     return {path.name for top in tops for path in top.iterdir() if path.is_dir()}
 
 
+def alone(server: LampyrServer) -> bool:
+    """No more groups than sandboxes."""
+    now = anatomy(server)
+    return len(cgroups_of_sandboxes(server)) == len(now.inits) + len(now.parked)
+
+
 def frozen(server: LampyrServer) -> bool:
     """Whether a function is."""
     return any(map(_is_frozen, anatomy(server).functions))

@@ -14,9 +14,9 @@ from lampyr.testing.server import LampyrServer
 from tests.conformance.deployed import Answer, create, function, invoke, unique_name, value
 from tests.crash.anatomy import (
     Anatomy,
+    alone,
     anatomy,
     belongings,
-    cgroups_of_sandboxes,
     children,
     eventually,
     frozen,
@@ -30,9 +30,6 @@ pytestmark = [pytest.mark.root, pytest.mark.lampyr_only]
 
 SLEEPS = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return event"
 STARTS_SLOWLY = "import time\ntime.sleep(0.5)\ndef handler(event, context): return event"
-
-PARKED_DESCRIPTORS = 8
-"""Process, network, three sockets that listen, three pipes."""
 
 PARTS: dict[str, Callable[[Anatomy], tuple[int, ...]]] = {
     "spawner": lambda now: (now.spawner,),
@@ -54,23 +51,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
     with function(client, SLEEPS) as name:
         value(client, name, 0)  # Now everything is open that is opened when it is needed.
     client.close()
-    before = descriptors(server)
+    before = Usage(server).descriptors_at_rest()
     yield server
     try:
         # Every function is deleted, so nothing may run any more.
         eventually("every sandbox is gone", lambda: not anatomy(server).inits)
-        after = descriptors(server)
+        after = Usage(server).descriptors_at_rest()
         had = belongings(server)
     finally:
         server.stop()
     assert had.left() == []
     assert after <= before + 3, "what a kill cut off was closed on our side too"
-
-
-def descriptors(server: LampyrServer) -> int:
-    """How many are open at rest, but for those of sandboxes that were made ahead."""
-    found = Usage(server).descriptors_at_rest()
-    return found - PARKED_DESCRIPTORS * len(anatomy(server).parked)
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +90,6 @@ def nothing_piles_up(server: LampyrServer, client: Any) -> Iterator[None]:
     yield
     eventually("every group of a dead sandbox is gone", lambda: alone(server))
     eventually("the helpers are back", lambda: anatomy(server).spawner and anatomy(server).keeper)
-
-
-def alone(server: LampyrServer) -> bool:
-    """No more groups than sandboxes."""
-    now = anatomy(server)
-    return len(cgroups_of_sandboxes(server)) == len(now.inits) + len(now.parked)
 
 
 @pytest.mark.parametrize("part", PARTS.values(), ids=PARTS.keys())

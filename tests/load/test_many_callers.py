@@ -11,7 +11,7 @@ import pytest
 
 from lampyr.testing.server import LampyrServer
 from tests.conformance.deployed import create
-from tests.crash.anatomy import anatomy, belongings, cgroups_of_sandboxes, eventually
+from tests.crash.anatomy import alone, anatomy, belongings, eventually
 from tests.load.neighbours import MIB, Usage
 
 pytestmark = [pytest.mark.root, pytest.mark.lampyr_only, pytest.mark.timeout(180)]
@@ -92,4 +92,4 @@ async def test_64_callers_without_one_error(server: LampyrServer) -> None:
     assert sum(caller.calls for caller in callers) > 100 * SECONDS
     assert usage.memory_peak() < 400 * MIB
     eventually("idle ones are reclaimed", lambda: not anatomy(server).functions)
-    eventually("their groups too", lambda: not cgroups_of_sandboxes(server))
+    eventually("their groups too", lambda: alone(server))

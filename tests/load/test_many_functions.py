@@ -9,7 +9,7 @@ import pytest
 
 from lampyr.testing.server import LampyrServer
 from tests.conformance.deployed import create, value
-from tests.crash.anatomy import anatomy, cgroups_of_sandboxes, eventually
+from tests.crash.anatomy import alone, anatomy, eventually
 from tests.load.neighbours import MIB, Usage
 
 pytestmark = [pytest.mark.root, pytest.mark.lampyr_only, pytest.mark.timeout(180)]
@@ -38,7 +38,7 @@ def invoke_each(client: Any, names: Iterable[str], callers: int) -> None:
 def at_rest(server: LampyrServer) -> tuple[int, int]:
     """Memory and descriptors, once every environment is reclaimed."""
     eventually("idle ones are reclaimed", lambda: not anatomy(server).inits)
-    eventually("their groups too", lambda: not cgroups_of_sandboxes(server))
+    eventually("their groups too", lambda: alone(server))
     usage = Usage(server)
     return usage.memory(), usage.descriptors_at_rest()
 
