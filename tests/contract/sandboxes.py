@@ -48,14 +48,7 @@ class Loopback:
     async def take(self) -> NetworkSlot:
         self.taken += 1
         files = {"/etc/hosts": "127.0.0.1 localhost\n127.0.0.9 from-the-network\n"}
-        return NetworkSlot(
-            id=str(self.taken),
-            namespace=None,
-            runtime_api=None,
-            runtime_api_local=None,
-            endpoint=None,
-            files=files,
-        )
+        return NetworkSlot(id=str(self.taken), files=files)
 
     async def take_bare(self) -> NetworkSlot:
         return await self.take()

@@ -108,9 +108,7 @@ def test_an_idle_function_whose_ground_is_killed_answers_the_next_call(
 def test_a_call_that_a_killed_frozen_function_never_saw_goes_to_another(
     server: LampyrServer, client: Any, fresh: Any
 ) -> None:
-    name = fresh(SLEEPS)
-    value(client, name, 0)
-    eventually("frozen", lambda: frozen(server))
+    name = frozen_function(server, client, fresh)
     kill(*anatomy(server).functions)
     assert value(client, name, 0) == 0
 
@@ -119,12 +117,18 @@ def test_a_call_to_a_frozen_function_whose_first_process_was_killed_comes_to_a_c
     server: LampyrServer, client: Any, fresh: Any
 ) -> None:
     """Both are thawed; the function lives for a moment yet, and may read the event in it."""
-    name = fresh(SLEEPS)
-    value(client, name, 0)
-    eventually("frozen", lambda: frozen(server))
+    name = frozen_function(server, client, fresh)
     kill(*anatomy(server).inits)
     assert check_clear(invoke(client, name, 0), 0) in {"answered", "killed"}
     assert value(client, name, 0) == 0
+
+
+def frozen_function(server: LampyrServer, client: Any, fresh: Any) -> str:
+    """One that has answered, and rests."""
+    name: str = fresh(SLEEPS)
+    value(client, name, 0)
+    eventually("frozen", lambda: frozen(server))
+    return name
 
 
 def recovers(client: Any, name: str) -> None:

@@ -24,7 +24,7 @@ from lampyr.worker.journal import Journal
 from lampyr.worker.memory_looks import MemoryLooks
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.sandbox.base import Exit, Sandbox
-from lampyr.worker.states import OVER, TRANSITIONS, Event, IllegalTransitionError, State
+from lampyr.worker.states import OVER, Event, IllegalTransitionError, State, step
 from lampyr.worker.told import EnvironmentStoppedError, EventUnreadError, Tell, future_of
 
 
@@ -284,11 +284,8 @@ class ExecutionEnvironment:
     # The state -------------------------------------------------------------------------
 
     def advance(self, event: Event) -> None:
-        """The one place that writes `state`: `states.step`, without the call."""
-        try:
-            self.state = TRANSITIONS[self.state][event]
-        except KeyError:
-            raise IllegalTransitionError(self.state, event) from None
+        """The one place that writes `state`."""
+        self.state = step(self.state, event)
 
     def _init_done(self, *, restored: bool) -> None:
         seconds = self._clock.monotonic() - self._created

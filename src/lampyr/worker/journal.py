@@ -61,16 +61,16 @@ class Journal:
         """START. What was written before belongs to what was before."""
         header = invocation.trace_header
         self._trace = trace = _trace(header) if _SAMPLED in header else None
-        now_ms = int(self._clock.now() * 1000)
-        self._log.start(now_ms, invocation.request_id, trace, tail=invocation.wants_log_tail)
+        self._log.start(
+            self._now_ms(), invocation.request_id, trace, tail=invocation.wants_log_tail
+        )
 
     def finish(
         self, invocation: Invocation, *, seconds: float, memory_bytes: int, failure: Failure | None
     ) -> bytes:
         """END and REPORT, after all that the function wrote; the tail, when it was asked for."""
-        if self._waiting.poll(0):
-            self.drain()
-        now_ms = int(self._clock.now() * 1000)
+        self.drain()
+        now_ms = self._now_ms()
         status, error_type = Status.SUCCESS, None
         if failure is not None:
             status, error_type = Status(failure.status), failure.error_type

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lampyr.testing.server import LampyrServer
+from tests.conformance.neighbours.sources import Account
 
 
 class Neighbourhood:
@@ -26,3 +27,12 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Neighbourhood]:
     server.start()
     yield Neighbourhood(server)
     server.stop()
+
+
+@pytest.fixture
+def account(here: Neighbourhood) -> Iterator[Account]:
+    """For scenarios that were recorded; their mappings end with the test."""
+    account = Account(here)
+    yield account
+    for uuid in account.mappings:
+        account.of("lambda").delete_event_source_mapping(UUID=uuid)

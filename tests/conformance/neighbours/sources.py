@@ -1,17 +1,21 @@
 """Event source mappings in the account that AWS's answers were recorded for."""
 
+from __future__ import annotations
+
 import json
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.conformance.deployed import create, unique_name
-from tests.conformance.neighbours.conftest import Neighbourhood
 from tests.conformance.recorded.answers import Comparison, answers
 from tests.conformance.recorded.scenario import ACCOUNT, REGION, ROLE
+
+if TYPE_CHECKING:
+    from tests.conformance.neighbours.conftest import Neighbourhood
 
 SECONDS: Final = 60
 CODE: Final = """

@@ -1,25 +1,13 @@
 """Mappings of queues beside what AWS answered, and what its functions and dead letters got."""
 
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
-import pytest
-
-from tests.conformance.neighbours.conftest import Neighbourhood
 from tests.conformance.neighbours.sources import Account, arn_of, compared, keys, replays, settings
 from tests.conformance.recorded.answers import Comparison
 from tests.conformance.recorded.scenario import ACCOUNT, REGION
 
 SQS: Final = "TestSQSEventSourceMapping::test_"
-
-
-@pytest.fixture
-def account(here: Neighbourhood) -> Iterator[Account]:
-    account = Account(here)
-    yield account
-    for uuid in account.mappings:
-        account.of("lambda").delete_event_source_mapping(UUID=uuid)
 
 
 FILTERS: Final = keys(f"{SQS}sqs_event_filter[")

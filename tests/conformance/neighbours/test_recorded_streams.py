@@ -4,27 +4,16 @@ Scenarios run at once: most of their time is a batching window of a second, and 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
-import pytest
-
 from tests.conformance.deployed import unique_name
-from tests.conformance.neighbours.conftest import Neighbourhood
 from tests.conformance.neighbours.sources import Account, arn_of, compared, replays, settings
 from tests.conformance.recorded.answers import Comparison
 
 KINESIS: Final = "TestKinesisSource::test_kinesis_"
 DYNAMODB: Final = "TestDynamoDBEventSourceMapping::test_"
 FOO: Final = {"batchItemFailures": [{"foo": 123}]}
-
-
-@pytest.fixture
-def account(here: Neighbourhood) -> Iterator[Account]:
-    account = Account(here)
-    yield account
-    for uuid in account.mappings:
-        account.of("lambda").delete_event_source_mapping(UUID=uuid)
 
 
 class Streams:
@@ -114,15 +103,24 @@ def _kinesis_reports(answer: Any) -> Callable[[Streams, Comparison, str], Any]:
         _put(account, stream, b"hello", "test")
         recorded.compare(MADE, account.map(function, stream, **given))
 
-        def go_on() -> None:
-            count = len(recorded.recorded["kinesis_events"])
-            recorded.compare("kinesis_events", account.events(heard, count))
-            if "sqs_payload" in recorded.recorded:
-                recorded.compare("sqs_payload", account.receive(failed))
-
-        return go_on
+        return _arrivals(account, recorded, ("kinesis_events", heard), ("sqs_payload", failed))
 
     return begin
+
+
+def _arrivals(
+    account: Account, recorded: Comparison, invoked: tuple[str, str], reported: tuple[str, str]
+) -> Callable[[], None]:
+    """Compare what came to two queues, each with the name of its record; reports, if any came."""
+    (events, heard), (reports, failed) = invoked, reported
+
+    def go_on() -> None:
+        count = len(recorded.recorded[events])
+        recorded.compare(events, account.events(heard, count))
+        if reports in recorded.recorded:
+            recorded.compare(reports, account.receive(failed))
+
+    return go_on
 
 
 def _kinesis_without_destination(streams: Streams, recorded: Comparison, _: str) -> Any:
@@ -259,13 +257,9 @@ def _table_reports(answer: Any) -> Callable[[Streams, Comparison, str], Any]:
         item = {**ITEM, "binary_key": {"B": b"foobar"}}
         account.of("dynamodb").put_item(TableName=table, Item=item)
 
-        def go_on() -> None:
-            count = len(recorded.recorded["dynamodb_events"])
-            recorded.compare("dynamodb_events", account.events(heard, count))
-            if "destination_queue_messages" in recorded.recorded:
-                recorded.compare("destination_queue_messages", account.receive(failed))
-
-        return go_on
+        return _arrivals(
+            account, recorded, ("dynamodb_events", heard), ("destination_queue_messages", failed)
+        )
 
     return begin
 

@@ -26,16 +26,16 @@ class NetworkSlot:
     """One network namespace, made ahead and used by one sandbox; not used again afterwards."""
 
     id: str
-    namespace: int | None
-    """Descriptor of the network namespace to enter; None: the sandbox makes its own."""
-    runtime_api: socket.socket | None
-    """Listening on 127.0.0.1:9001 in that namespace, when there is one."""
-    runtime_api_local: socket.socket | None
-    """Listening on the abstract address of `LOCAL_RUNTIME_API`, in the same namespace."""
-    endpoint: socket.socket | None
-    """Listening on 127.0.0.1:ENDPOINT_PORT in that namespace, when there is one."""
     files: dict[str, str]
     """`/etc/resolv.conf` and `/etc/hosts` for the sandbox: path inside → content."""
+    namespace: int | None = None
+    """Descriptor of the network namespace to enter; None: the sandbox makes its own."""
+    runtime_api: socket.socket | None = None
+    """Listening on 127.0.0.1:9001 in that namespace, when there is one."""
+    runtime_api_local: socket.socket | None = None
+    """Listening on the abstract address of `LOCAL_RUNTIME_API`, in the same namespace."""
+    endpoint: socket.socket | None = None
+    """Listening on 127.0.0.1:ENDPOINT_PORT in that namespace, when there is one."""
 
     def discard(self) -> None:
         """Close every descriptor that is still here; for a slot that no sandbox came to use."""

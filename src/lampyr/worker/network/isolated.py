@@ -19,14 +19,7 @@ class IsolatedNetwork:
         """Nothing to prepare."""
 
     async def take(self) -> NetworkSlot:
-        return NetworkSlot(
-            id=f"isolated-{next(self._numbers)}",
-            namespace=None,
-            runtime_api=None,
-            runtime_api_local=None,
-            endpoint=None,
-            files=network_files("", None),
-        )
+        return NetworkSlot(id=f"isolated-{next(self._numbers)}", files=network_files("", None))
 
     async def take_bare(self) -> NetworkSlot:
         return await self.take()

@@ -107,14 +107,7 @@ class PooledNetwork:
         if self._closing:
             raise NetworkError("the network is closed")
         index = next(self._indices)
-        return NetworkSlot(
-            id=f"{self.instance}-{index}",
-            namespace=None,
-            runtime_api=None,
-            runtime_api_local=None,
-            endpoint=None,
-            files=self._files,
-        )
+        return NetworkSlot(id=f"{self.instance}-{index}", files=self._files)
 
     async def attach(self, slot: NetworkSlot, pid: int) -> None:
         """Connect a bare slot; another was complete before it was taken."""

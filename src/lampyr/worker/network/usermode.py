@@ -55,14 +55,7 @@ class UserModeNetwork:
         self._spare = _Stack(self._minder)
 
     async def take(self) -> NetworkSlot:
-        return NetworkSlot(
-            id=f"user-mode-{next(self._numbers)}",
-            namespace=None,
-            runtime_api=None,
-            runtime_api_local=None,
-            endpoint=None,
-            files=self._files,
-        )
+        return NetworkSlot(id=f"user-mode-{next(self._numbers)}", files=self._files)
 
     async def take_bare(self) -> NetworkSlot:
         return await self.take()

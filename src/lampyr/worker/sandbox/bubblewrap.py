@@ -58,14 +58,7 @@ class _OwnLoopback:
         """Nothing to open."""
 
     async def take(self) -> NetworkSlot:
-        return NetworkSlot(
-            id="",
-            namespace=None,
-            runtime_api=None,
-            runtime_api_local=None,
-            endpoint=None,
-            files={},
-        )
+        return NetworkSlot(id="", files={})
 
     async def take_bare(self) -> NetworkSlot:
         return await self.take()
