@@ -139,7 +139,7 @@ class HostedWorker:
             case "retire":
                 self._worker.snapshots.retire(members["deployments"])
             case "relieve":
-                self._worker.snapshots.relieve()
+                self._worker.relieve()
             case _:
                 log.error("unknown message from the front", extra={"verb": verb})
 

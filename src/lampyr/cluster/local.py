@@ -38,7 +38,7 @@ class LocalCluster:
         self._worker.snapshots.retire(deployment_ids)
 
     def relieve(self) -> None:
-        self._worker.snapshots.relieve()
+        self._worker.relieve()
 
     async def stop(self, environment: Environment) -> None:
         await self._worker.stop(environment.id)

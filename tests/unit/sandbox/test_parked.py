@@ -15,6 +15,7 @@ from lampyr.worker.sandbox.parked import (
     KEPT_SECONDS,
     KINDS_MAX,
     READY,
+    RELIEVED_SECONDS,
     Parked,
     Parking,
 )
@@ -158,4 +159,29 @@ async def test_what_is_given_up_closes_its_descriptors_once() -> None:
         os.fstat(descriptor)
         os.close(descriptor)
     assert yard.parking.count() == READY * KINDS_MAX
+    yard.parking.close()
+
+
+async def test_where_memory_is_short_what_waits_is_given_up_and_no_more_is_made() -> None:
+    yard = Yard()
+    yard.parking.expect(SPEC)
+    other = replace(SPEC, memory_mb=256)
+    yard.parking.expect(other)
+    await yard.settle()
+    yard.parking.expect(other)
+    assert yard.parking.relieve()
+    assert yard.parking.count() == READY, "the kind that was asked for last is kept"
+    taken = yard.parking.take(other)
+    assert taken is not None, "what is there is used"
+    taken.give_up()
+    await yard.settle()
+    assert yard.parking.take(SPEC) is None
+    await yard.settle()
+    assert (len(yard.made), yard.stopped) == (2 * READY, READY)
+    assert yard.parking.relieve()
+    assert not yard.parking.relieve(), "nothing is left"
+    await yard.clock.advance(RELIEVED_SECONDS)
+    yard.parking.expect(SPEC)
+    await yard.settle()
+    assert yard.parking.count() == READY
     yard.parking.close()

@@ -160,9 +160,23 @@ class SandboxDriver(Protocol):
         """Raise `SandboxError` when the host cannot start it."""
         ...
 
+    def relieve(self) -> bool:
+        """Memory is short: give up something that was made ahead; whether there was any."""
+        ...
+
     async def close(self) -> None:
         """Stop every sandbox; leave nothing behind."""
         ...
+
+
+class NothingAhead:
+    """Of a driver that makes nothing ahead: every program is executed when it is asked for."""
+
+    def expect(self, template: TemplateSpec) -> None:
+        """It has no templates."""
+
+    def relieve(self) -> bool:
+        return False
 
 
 class SandboxError(Exception):

@@ -15,7 +15,7 @@ from lampyr.limits import MIB, Limits
 from lampyr.tasks import Tasks
 from lampyr.worker.network.base import Network, NetworkError, NetworkSlot
 from lampyr.worker.sandbox import hierarchies, memory, packets, rootfs, wiring
-from lampyr.worker.sandbox.base import ExecuteError, Exit, SandboxError, SandboxSpec, TemplateSpec
+from lampyr.worker.sandbox.base import ExecuteError, Exit, NothingAhead, SandboxError, SandboxSpec
 from lampyr.worker.sandbox.instance import Instance
 from lampyr.worker.sandbox.spawner.cgroups import Cgroups, quota_microseconds
 
@@ -159,7 +159,7 @@ class IsolatedSandbox:
         await self.freed.wait()
 
 
-class IsolatedDriver:
+class IsolatedDriver(NothingAhead):
     """The life of sandboxes that are isolated; a subclass says how one is launched."""
 
     name = "isolated"
@@ -226,9 +226,6 @@ class IsolatedDriver:
     @property
     def _tmp_in_memory(self) -> bool:
         return True
-
-    def expect(self, template: TemplateSpec) -> None:
-        """A driver without templates executes every program."""
 
     async def start(self, spec: SandboxSpec) -> IsolatedSandbox:
         wiring.check(spec, rootfs.MOUNT_POINTS)

@@ -126,6 +126,9 @@ class NamespacesDriver(IsolatedDriver):
             return False
         return True
 
+    def relieve(self) -> bool:
+        return self.parking.relieve()
+
     async def close(self) -> None:
         self.parking.close()
         await super().close()

@@ -24,6 +24,8 @@ KEPT_SECONDS: Final = 5.0
 """A kind is not given up for another within this time after it was asked for."""
 IDLE_SECONDS: Final = 600.0
 """A kind that nobody has asked for in this time is given up."""
+RELIEVED_SECONDS: Final = 30.0
+"""Where memory was short, nothing is made for so long."""
 FIRST_DELAY_SECONDS: Final = 0.5
 DELAY_SECONDS_MAX: Final = 30.0
 
@@ -76,6 +78,8 @@ class Parking:
         self._make = make
         self._kinds: OrderedDict[Key, _Kind] = OrderedDict()
         self._made = 0
+        self._relieved: float | None = None
+        """When memory was last short."""
         self._closed = False
 
     def take(self, spec: SandboxSpec) -> Parked | None:
@@ -92,6 +96,15 @@ class Parking:
     def count(self) -> int:
         return sum(len(kind.ready) for kind in self._kinds.values())
 
+    def relieve(self) -> bool:
+        """Memory is short: drop the kind asked for longest ago; whether any of one waited."""
+        self._relieved = self._clock.monotonic()
+        for key, kind in self._kinds.items():
+            if kind.ready:
+                self._drop(key)
+                return True
+        return False
+
     def close(self) -> None:
         self._closed = True
         for kind in self._kinds.values():
@@ -106,7 +119,7 @@ class Parking:
         key = _key(own)
         kind = self._kinds.get(key)
         if kind is None:
-            if not self._has_place():
+            if self._is_short() or not self._has_place():
                 return None
             if not self._kinds:
                 self._tasks.start(self._reclaim(), "reclaim parked")
@@ -115,6 +128,11 @@ class Parking:
         kind.used = self._clock.monotonic()
         self._fill(key, kind)
         return kind
+
+    def _is_short(self) -> bool:
+        """Whether memory was, a moment ago."""
+        since = self._relieved
+        return since is not None and self._clock.monotonic() - since < RELIEVED_SECONDS
 
     def _has_place(self) -> bool:
         """For one more kind; the one asked for longest ago gives way, unless that was just now.
@@ -138,7 +156,7 @@ class Parking:
                 self._drop(key)
 
     def _fill(self, key: Key, kind: _Kind) -> None:
-        if not kind.filling and not self._closed:
+        if not kind.filling and not self._closed and not self._is_short():
             kind.filling = True
             self._tasks.start(self._filled(key, kind), "park")
 
@@ -146,10 +164,14 @@ class Parking:
         """Make those that are missing, once whoever took one is likely to have started."""
         try:
             await self._clock.sleep(PAUSE_SECONDS)
-            while self._kinds.get(key) is kind and len(kind.ready) < READY:
+            while self._wants(key, kind):
                 await self._add(key, kind)
         finally:
             kind.filling = False
+
+    def _wants(self, key: Key, kind: _Kind) -> bool:
+        kept = self._kinds.get(key) is kind and not self._is_short()
+        return kept and len(kind.ready) < READY
 
     async def _add(self, key: Key, kind: _Kind) -> None:
         self._made += 1

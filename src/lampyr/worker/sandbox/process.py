@@ -24,9 +24,9 @@ from lampyr.worker.sandbox import memory, packets, rootfs, wiring
 from lampyr.worker.sandbox.base import (
     ExecuteError,
     Exit,
+    NothingAhead,
     SandboxError,
     SandboxSpec,
-    TemplateSpec,
 )
 from lampyr.worker.sandbox.instance import Instance, start_time
 from lampyr.worker.sandbox.layers import merged
@@ -148,7 +148,7 @@ class ProcessSandbox:
                 os.kill(pid, number)
 
 
-class ProcessDriver:
+class ProcessDriver(NothingAhead):
     """`SandboxDriver`."""
 
     name = "process"
@@ -168,9 +168,6 @@ class ProcessDriver:
     async def open(self) -> None:
         await asyncio.to_thread(self._instance.open)
         self._open = True
-
-    def expect(self, template: TemplateSpec) -> None:
-        """Nothing to make: every program is executed."""
 
     async def start(self, spec: SandboxSpec) -> ProcessSandbox:
         wiring.check(spec, rootfs.MOUNT_POINTS)
