@@ -201,6 +201,14 @@ async def test_the_routers_own_rules_suffice_should_the_hosts_be_gone(
         assert set(said.values()) == {"ConnectionRefusedError"}
 
 
+async def test_it_has_no_address_of_ipv6_but_its_own_loopback(here: World, tmp_path: Path) -> None:
+    async with opened(tmp_path) as network, taken(network) as slot:
+        assert slot.namespace is not None
+        namespace = (slot.namespace, linux.CLONE_NEWNET)
+        listed = await inside([namespace], "open('/proc/self/net/if_inet6').read()")
+        assert {line.split()[-1] for line in listed.splitlines()} == {"lo"}
+
+
 async def test_it_reaches_no_other_sandbox(here: World, tmp_path: Path) -> None:
     async with opened(tmp_path) as network, taken(network) as slot, taken(network) as other:
         assert other.namespace is not None

@@ -4,6 +4,7 @@
 and 0.5 s of its start; these are a few messages. https://docs.kernel.org/userspace-api/netlink/intro.html
 """
 
+import errno
 import os
 import socket
 import struct
@@ -26,7 +27,8 @@ _NEWRULE = 32
 _ERROR, _DONE = 2, 3
 _REQUEST, _ACK, _DUMP, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
 _UP = 0x1
-_IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 4, 18, 28
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 3, 4, 18, 26, 28
+_INET6_ADDR_GEN_MODE, _GENERATE_NONE = 8, 1
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
@@ -69,6 +71,19 @@ class Netlink:
     def set_up(self, index: int) -> None:
         """Switch a device on."""
         self._request(_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, _UP, _UP))
+
+    def keep_from_ipv6(self, index: int) -> None:
+        """A device that is off will give itself no address of IPv6 when it is switched on.
+
+        Not by a file below /proc/sys: to find one takes longer with each namespace there is.
+        """
+        mode = _attribute(_INET6_ADDR_GEN_MODE, bytes((_GENERATE_NONE,)))
+        family = _attribute(_IFLA_AF_SPEC, _attribute(socket.AF_INET6, mode))
+        try:
+            self._request(_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + family)
+        except OSError as error:
+            if error.errno != errno.EAFNOSUPPORT:  # A kernel without IPv6 has none to give.
+                raise
 
     def add_veth(self, name: str, peer: str, peer_namespace: int, *, mtu: int) -> int:
         """A pair of devices, this one on, its peer elsewhere and off; answer this one's index."""

@@ -79,10 +79,10 @@ class Router:
     def connect(self, index: int, namespace: int, inside: Netlink) -> None:
         """Give the namespace, in which the calling thread is, a device and a way out."""
         name, address = f"s{index}", ruleset.slot_address(index)
-        _sysctl("ipv6/conf/default/disable_ipv6", "1")
         here = self.links.add_veth(name, "eth0", namespace, mtu=self.mtu)
         self.links.add_host_route(address, here)
         device = inside.index("eth0")
+        inside.keep_from_ipv6(device)
         inside.set_up(device)
         inside.add_address(device, address, 32)
         inside.add_default_route(device, ruleset.GATEWAY)
