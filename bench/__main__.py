@@ -20,8 +20,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench import asynchronous, charts, cold, crowd, real, results, rivals, rows, sources
-from bench.base import LAMPYR, LIMIT, Bench
+from bench import asynchronous, charts, cold, crowd, functions, real, results, rivals, rows, sources
+from bench.base import EMULATOR, LAMPYR, LIMIT, Bench
 from bench.results import Row
 from bench.servers import Server, free_port
 
@@ -182,6 +182,13 @@ def _start_all(bench: Bench, stack: ExitStack, work: Path) -> None:
         bench.servers["ministack"] = server
     except Exception as error:  # noqa: BLE001 - a rival that does not work is left out
         say(f"ministack is left out: {error}")
+    try:
+        directory = _new(work / "emulator")
+        server = rivals.runtime_interface_emulator(directory, functions.ECHO, Path(sys.executable))
+        bench.servers[EMULATOR] = stack.enter_context(server)
+        bench.only[EMULATOR] = "function"
+    except Exception as error:  # noqa: BLE001 - same
+        say(f"{EMULATOR} is left out: {error}")
     try:
         server = stack.enter_context(_serverless_offline(work, bench.rounds))
         bench.servers["serverless-offline"] = server

@@ -2,7 +2,9 @@
 
 ministack (Python; runs functions as local worker processes when there is no Docker) and
 serverless-offline (Node; runs Python functions in a child process, Node functions in worker
-threads). Neither isolates a function.
+threads). Neither isolates a function. And AWS's own Runtime Interface Emulator, which is in the
+package of SAM's command: one function, one call at a time, with the runtime client as it is on
+PyPI, no isolation.
 """
 
 import json
@@ -21,6 +23,7 @@ ENVIRONMENT: Final = ROOT / ".env"
 INSTALL_SECONDS: Final = 300
 NPM_PACKAGES: Final = ("serverless@3.40.0", "serverless-offline@13.9.0")
 """The last serverless that is complete in its package, and the last serverless-offline for it."""
+SAM: Final = "aws-sam-cli==1.170.0"
 
 
 def python_environment() -> str:
@@ -51,6 +54,21 @@ def serverless_environment() -> Path:
     return directory
 
 
+def emulator() -> Path:
+    """AWS's Runtime Interface Emulator; got where it is missing."""
+    directory = ENVIRONMENT / "emulator"
+    stamp = ENVIRONMENT / "emulator.installed"
+    machine = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    program = directory / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{machine}"
+    if not stamp.exists() or stamp.read_text() != SAM:
+        _say(f"getting AWS's emulator from PyPI: {SAM}")
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
+        _run([*install, "--target", str(directory), SAM])
+        program.chmod(0o755)
+        stamp.write_text(SAM)
+    return program
+
+
 def ministack(work: Path) -> Server:
     port = free_port()
     program = Path(python_environment()).with_name("ministack")
@@ -61,6 +79,24 @@ def ministack(work: Path) -> Server:
         health="/_ministack/health",
         log=work / "ministack.log",
         variables={"GATEWAY_PORT": str(port), "HOME": str(work), "LOG_LEVEL": "WARNING"},
+        cwd=work,
+    )
+
+
+def runtime_interface_emulator(work: Path, source: str, python: Path) -> Server:
+    """With one function, whose module is `source`; `python` has awslambdaric."""
+    (work / "app.py").write_text(source)
+    port = free_port()
+    argv = [str(emulator()), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+    argv += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
+    return Server(
+        "AWS's emulator",
+        [*argv, str(python), "-m", "awslambdaric", "app.handler"],
+        port=port,
+        health="/",
+        any_answer=True,
+        log=work / "emulator.log",
+        variables={"LAMBDA_TASK_ROOT": str(work), "AWS_LAMBDA_FUNCTION_TIMEOUT": "30"},
         cwd=work,
     )
 

@@ -27,6 +27,10 @@ REST_SECONDS_MAX: Final = 10.0
 """No line forms for a while then; each time for twice as long."""
 MOVES: Final = 100
 """A line that has moved as often was right."""
+CROWD: Final = 1_000
+CROWD_MAX: Final = 64_000
+"""In a crowd nobody can tell whether a function has become quick again: after so many invocations
+it is tried; each time after twice as many."""
 _RISE: Final = 0.02
 _SLOW_SECONDS: Final = 4 * QUICK_SECONDS
 """What an invocation usually takes falls at once, and rises towards one that took longer by this
@@ -37,7 +41,19 @@ Turn = Callable[[Environment | None], None]
 
 
 class Line:
-    __slots__ = ("_busy", "_moves", "_off", "_rest", "_still", "_timer", "_usual", "waiting")
+    __slots__ = (
+        "_busy",
+        "_crowd",
+        "_moved",
+        "_moves",
+        "_off",
+        "_rest",
+        "_still",
+        "_timer",
+        "_untold",
+        "_usual",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self._busy = 0
@@ -47,6 +63,9 @@ class Line:
         self.waiting: deque[Turn] = deque()
         self._moves = 0
         """Since the last look."""
+        self._moved = 0
+        """Since it formed."""
+        self._crowd = self._untold = CROWD
         self._still = 0
         self._off = False
         self._rest = REST_SECONDS
@@ -72,14 +91,21 @@ class Line:
             self._usual = seconds
         elif self._busy <= AT_ONCE:
             self._usual = usual + (min(seconds, _SLOW_SECONDS) - usual) * _RISE
+        elif usual >= QUICK_SECONDS:
+            self._untold -= 1
+            if not self._untold:
+                self._usual = 0.0
+                self._crowd = self._untold = min(2 * self._crowd, CROWD_MAX)
         if self._busy:
             self._busy -= 1
 
     def move(self, environment: Environment) -> None:
         """An environment is free for whoever is first in line."""
         self._moves += 1
-        if self._moves > MOVES:
+        self._moved += 1
+        if self._moved == MOVES:
             self._rest = REST_SECONDS
+            self._crowd = self._untold = CROWD
         self.waiting.popleft()(environment)
 
     def _look_later(self) -> None:
@@ -101,7 +127,7 @@ class Line:
         self._off = True
         asyncio.get_running_loop().call_later(self._rest, self._form)
         self._rest = min(2 * self._rest, REST_SECONDS_MAX)
-        self._still = self._busy = 0
+        self._still = self._busy = self._moved = 0
         waiting, self.waiting = self.waiting, deque()
         for turn in waiting:
             turn(None)

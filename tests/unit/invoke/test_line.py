@@ -7,7 +7,15 @@ import pytest
 
 from lampyr.cluster.base import Environment
 from lampyr.invoke import line as lines
-from lampyr.invoke.line import AT_ONCE, QUICK_SECONDS, Line
+from lampyr.invoke.line import (
+    AT_ONCE,
+    CROWD,
+    MOVES,
+    QUICK_SECONDS,
+    REST_SECONDS,
+    REST_SECONDS_MAX,
+    Line,
+)
 
 ENVIRONMENT = cast("Environment", object())
 QUICK = QUICK_SECONDS / 4
@@ -61,6 +69,28 @@ def test_what_takes_long_among_many_has_waited_for_a_processor() -> None:
     for _ in range(9 * AT_ONCE):
         line.ended(SLOW)
     assert line.is_full
+
+
+def test_a_function_that_became_slow_is_tried_again_though_there_is_a_crowd() -> None:
+    line = after(QUICK, *[SLOW] * 40)
+    tries = []
+    for number in range(1, 4 * CROWD):
+        busy(line, 10 * AT_ONCE - line._busy)
+        line.ended(SLOW)
+        if line.is_full:
+            tries.append(number)
+            line._usual = SLOW  # It was in vain.
+    assert tries == [CROWD, 3 * CROWD]
+
+
+def test_a_line_that_moved_for_long_was_right_to_form() -> None:
+    line = Line()
+    line._rest = REST_SECONDS_MAX
+    for _ in range(MOVES):
+        line.waiting.append(lambda _: None)
+        line.move(ENVIRONMENT)
+        line._moves = 0  # As at each look.
+    assert line._rest == REST_SECONDS
 
 
 async def test_environments_go_to_those_in_line_in_their_order() -> None:

@@ -24,6 +24,7 @@ FAILED: Final = "failed"
 MESSAGE_BYTES: Final = 4096
 DESCRIPTORS_MAX: Final = 16
 RUNTIME_API_PORT: Final = 9001
-LOCAL_RUNTIME_API: Final = "\0lampyr-runtime-api"
+LOCAL_RUNTIME_API: Final = "\0lampyr-runtime-api".ljust(108, "\0")
 """Where the Runtime API listens as well, inside the same network namespace: an abstract address
-of AF_UNIX, which costs each message half of what TCP does. Lampyr's own clients know of it."""
+of AF_UNIX, which costs each message half of what TCP does. Lampyr's own clients know of it. As long
+as such an address can be: Node.js 20 knows of no other length."""

@@ -17,11 +17,13 @@ const net = require("node:net");
 const PREFIX = "/2018-06-01/runtime/invocation/";
 const CAUSE_BYTES_MAX = 32 * 1024;
 const ONE_WRITE_CHARACTERS_MAX = 64 * 1024;
+const HEAD_END = Buffer.from("\r\n\r\n");
+const READ_BYTES = 64 * 1024;
 const ACCEPTED = 202;
 // The address of the Runtime API in a sandbox that has a network of its own, and where it listens
 // as well in such a network: cheaper for each message than TCP.
 const OWN_NETWORK = "127.0.0.1:9001";
-const LOCAL = "\0lampyr-runtime-api";
+const LOCAL = "\0lampyr-runtime-api".padEnd(108, "\0");
 const EXIT_MILLISECONDS_MAX = 1000;
 
 let api = ""; // Host and port. A process that waits for its function is told them last.
@@ -35,6 +37,7 @@ let parts = [];
 let held = null; // The response that waits for `next`: { head, body, what }.
 let sent = null; // The response that was sent and is not answered yet.
 let accepted = null; // The bytes of a whole answer that said so: the same nearly every time.
+const names = Object.create(null);
 let timer = null; // Sends what `next` was not called for.
 let waiter = null; // The promise of `next`: { resolve, reject }.
 
@@ -53,8 +56,12 @@ function post(path, body, headers, what) {
     `${headers}Content-Length: ${length}\r\n\r\n`;
   held = { head, body, what };
   // Should the runtime not ask for the next invocation at once, the response goes alone.
-  if (timer === null) timer = setTimeout(flush, 1).unref();
-  else timer.refresh();
+  timer ??= setTimeout(look, 1).unref();
+}
+
+function look() {
+  timer = null;
+  flush();
 }
 
 function flush() {
@@ -64,13 +71,13 @@ function flush() {
 function send(next) {
   if (socket === null) connect();
   if (held === null) {
-    socket.write(next, "latin1");
+    write(next);
     return;
   }
   sent = held;
   held = null;
   if (sent.body.length < ONE_WRITE_CHARACTERS_MAX) {
-    socket.write(sent.head + sent.body + next, "utf8");
+    write(sent.head + sent.body + next);
     return;
   }
   socket.cork();
@@ -80,14 +87,36 @@ function send(next) {
   socket.uncork();
 }
 
+// A stream takes three times as long as the system call, which it is for what has to wait.
+function write(text) {
+  const fd = socket.connecting || socket.writableLength > 0 ? undefined : socket._handle?.fd;
+  if (fd === undefined || fd < 0) {
+    socket.write(text, "utf8");
+    return;
+  }
+  let count = 0;
+  try {
+    count = fs.writeSync(fd, text, null, "utf8");
+  } catch {
+    // The stream meets the same error, and says so in its events.
+  }
+  if (count < Buffer.byteLength(text)) socket.write(Buffer.from(text).subarray(count));
+}
+
 function connect() {
   const split = api.lastIndexOf(":");
   const local = api === OWN_NETWORK && !overTcp;
-  const made = local
-    ? net.connect({ path: LOCAL })
-    : net.connect(Number(api.slice(split + 1)), api.slice(0, split));
-  if (!local) made.setNoDelay(true);
-  made.on("data", receive);
+  const where = local
+    ? { path: LOCAL }
+    : { port: Number(api.slice(split + 1)), host: api.slice(0, split), noDelay: true };
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    callback(count, buffer) {
+      if (made === socket) receive(buffer.subarray(0, count));
+      return true;
+    },
+  };
+  const made = net.connect({ ...where, onread });
   made.on("error", (error) => {
     // "close" follows, and says what it means: here, to try again in the other way.
     if (local && error.syscall === "connect") overTcp = answered = true;
@@ -123,9 +152,10 @@ function lost(which) {
   }
 }
 
+// `data` is read into again by whoever comes next: what is to stay is copied.
 function receive(data) {
   if (missing > 0) {
-    parts.push(data);
+    parts.push(Buffer.from(data));
     missing -= data.length;
     if (missing > 0) return;
     data = Buffer.concat(parts);
@@ -135,33 +165,34 @@ function receive(data) {
     data = Buffer.concat([unread, data]);
     unread = null;
   }
+  let at = 0;
   if (sent !== null && isAccepted(data)) {
     sent = null;
     answered = true;
-    data = data.subarray(accepted.length);
+    at = accepted.length;
   }
-  while (data.length > 0) {
-    const end = data.indexOf("\r\n\r\n");
+  while (at < data.length) {
+    const end = data.indexOf(HEAD_END, at);
     if (end < 0) {
-      unread = data;
+      unread = Buffer.from(data.subarray(at));
       return;
     }
-    const headers = parse(data.utf8Slice(0, end));
-    const whole = end + 4 + Number(headers["content-length"] || 0);
+    const headers = parse(data.utf8Slice(at, end));
+    const whole = end + HEAD_END.length + Number(headers["content-length"] || 0);
     if (data.length < whole) {
-      parts = [data];
+      parts = [Buffer.from(data.subarray(at))];
       missing = whole - data.length;
       return;
     }
-    if (headers.status === ACCEPTED) accepted = Buffer.from(data.subarray(0, whole));
-    settle(headers, data, end + 4, whole);
-    data = data.subarray(whole);
+    if (headers.status === ACCEPTED) accepted = Buffer.from(data.subarray(at, whole));
+    settle(headers, data, end + HEAD_END.length, whole);
+    at = whole;
   }
 }
 
 function isAccepted(data) {
-  if (accepted === null || data.length < accepted.length) return false;
-  return accepted.compare(data, 0, accepted.length) === 0;
+  const { length } = accepted ?? "";
+  return length > 0 && data.length >= length && data.compare(accepted, 0, length, 0, length) === 0;
 }
 
 function parse(head) {
@@ -170,9 +201,14 @@ function parse(head) {
   for (let at = 1; at < lines.length; at += 1) {
     const line = lines[at];
     const colon = line.indexOf(":");
-    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
+    headers[lower(line.slice(0, colon))] = line.slice(colon + 1).trim();
   }
   return headers;
+}
+
+// The platform has a dozen of them.
+function lower(name) {
+  return (names[name] ??= name.toLowerCase());
 }
 
 function settle(headers, data, start, end) {

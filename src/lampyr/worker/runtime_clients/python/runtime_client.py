@@ -24,7 +24,7 @@ _ACCEPTED = 202
 _OWN_NETWORK = "127.0.0.1:9001"
 """The address of the Runtime API in a sandbox that has a network of its own; elsewhere, and where
 a proxy of the function's stands before it, it is another one."""
-_LOCAL = "\0lampyr-runtime-api"
+_LOCAL = "\0lampyr-runtime-api".ljust(108, "\0")
 """Where it listens as well, in such a network: cheaper for each message than TCP."""
 _ONE_WRITE_BYTES_MAX = 64 * 1024
 """Below this a copy is cheaper than a second system call."""
