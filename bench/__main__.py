@@ -20,7 +20,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from bench import asynchronous, charts, cold, crowd, functions, real, results, rivals, rows, sources
+from bench import (
+    asynchronous,
+    charts,
+    cold,
+    crowd,
+    functions,
+    memory,
+    real,
+    results,
+    rivals,
+    rows,
+    sources,
+)
 from bench.base import EMULATOR, LAMPYR, LIMIT, Bench
 from bench.results import Row
 from bench.servers import Server, free_port
@@ -109,6 +121,7 @@ def _sources(bench: Bench, work: Path) -> list[Row]:
 
 
 def _crowd(bench: Bench, work: Path) -> list[Row]:
+    memory.touch()
     numbers = itertools.count()
     row, course = crowd.row(
         bench.rounds, bench.runtime, lambda: lampyr(work / f"crowd{next(numbers)}")

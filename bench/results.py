@@ -59,6 +59,8 @@ def document(rows: Sequence[Row], *, rounds: int, seconds: float, load: str) -> 
         "“All on one core”: with one caller only one process is at work at a time; on two cores",
         "each hand-over wakes the other one, which a virtual machine takes some 35 µs for.",
         "“Of CPU”: what all processes of a program computed for one call, the caller's own apart.",
+        "Where a budget is so many microseconds or a share of what a rival takes, the share is the",
+        "promise: the absolute figure is that of the machine for which the budget was set.",
         "Functions have 1,769 MB, which is one core: at 128 MB it is the CPU share of 7 % that is",
         "measured. ministack and serverless-offline isolate nothing and limit nothing.",
         "",

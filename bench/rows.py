@@ -30,6 +30,9 @@ from bench.servers import Server
 WRK_SECONDS: Final = 2
 EMULATOR_MICROSECONDS: Final = 170
 """What it takes on the machine for which the budgets were set, at the least."""
+RATE: Final = 15_000
+RATE_TIMES: Final = RATE / 12_000
+"""serverless-offline serves 12,000 a second on that machine, at the most."""
 COLD_STARTS: Final = 10
 """Cold starts a round."""
 MANY_FUNCTIONS: Final = 1_000
@@ -118,7 +121,7 @@ def warm_stock_client(bench: Bench) -> list[Row]:
 def throughput(bench: Bench) -> list[Row]:
     programs = bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT)
     rows = []
-    for connections, budget in ((16, "≥ 15,000/s, p99 ≤ 10 ms, no errors"), (64, "≥ 15,000/s")):
+    for connections, rest in ((16, ", p99 ≤ 10 ms, no errors"), (64, "")):
         series = {program: Series() for program in programs}
         for program in programs:  # Environments for all callers, before it counts.
             wrk(bench.target(program, "echo"), connections, 2, Series())
@@ -126,13 +129,17 @@ def throughput(bench: Bench) -> list[Row]:
             for program in programs:
                 wrk(bench.target(program, "echo"), connections, WRK_SECONDS, series[program])
         ours = series[LAMPYR]
-        fast = ours.p50 >= 15_000 and ours.failed == 0
+        least, told = RATE, ""
+        if (rival := series.get("serverless-offline")) is not None:
+            least = min(RATE, RATE_TIMES * rival.p50)
+            told = f", {ours.p50 / rival.p50:.1f} times serverless-offline"
+        fast = ours.p50 >= least and ours.failed == 0
         rows.append(
             Row(
                 number="4",
                 metric=f"Invokes a second, {connections} connections",
-                budget=budget,
-                ours=_rate(ours),
+                budget=f"≥ {RATE:,}/s (or {RATE_TIMES} times serverless-offline){rest}",
+                ours=_rate(ours) + told,
                 inside=fast and (connections > 16 or ours.p99 <= 10e-3),
                 rivals={name: _rate(series[name]) for name in programs[1:] if name != LIMIT},
                 limit=_rate(series[LIMIT]),

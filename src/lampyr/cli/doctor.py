@@ -51,7 +51,7 @@ def doctor(as_json: bool, config: Path | None) -> None:
     """
     file = choices.config_file(config, os.environ, Path.cwd())
     settings = choices.load({}, os.environ, file)
-    sandbox, network = asyncio.run(_probe())
+    sandbox, network, speed = asyncio.run(_probe())
     neighbours = _neighbours(settings)
     verdict = judge(sandbox, settings.sandbox)
     statuses = catalog_of(str(settings.runtimes_dir)).statuses()
@@ -64,6 +64,7 @@ def doctor(as_json: bool, config: Path | None) -> None:
                 "settings": {**asdict(settings), "file": file},
                 "sandbox": [_as_dict(fact) for fact in sandbox],
                 "network": [_as_dict(fact) for fact in network],
+                "speed": [_as_dict(speed)],
                 "neighbours": _as_dict(neighbours),
                 "runtimes": [asdict(status) for status in statuses],
             }
@@ -72,6 +73,7 @@ def doctor(as_json: bool, config: Path | None) -> None:
         click.echo(f"Lampyr {lampyr.__version__}, {_settings_line(settings, file)}")
         _print_facts("Sandboxes", sandbox)
         _print_facts("Network", network)
+        _print_facts("Speed", [speed])
         _print_facts("Other services", [neighbours])
         click.secho("\nRuntimes", bold=True)
         print_table(("RUNTIME", "HERE", "VERSION", "WHERE"), rows_of(statuses))
@@ -100,12 +102,13 @@ def _neighbours(settings: Settings) -> Installed:
     )
 
 
-async def _probe() -> tuple[Sequence[Fact], Sequence[Fact]]:
+async def _probe() -> tuple[Sequence[Fact], Sequence[Fact], Fact]:
+    from lampyr.worker import processors  # noqa: PLC0415 - not needed to start
     from lampyr.worker.network import probe as network  # noqa: PLC0415 - not needed to start
     from lampyr.worker.sandbox import probe as sandbox  # noqa: PLC0415 - not needed to start
 
     # One after the other: each makes namespaces and devices, and counts what it left.
-    return await sandbox.probe(), await network.probe()
+    return await sandbox.probe(), await network.probe(), await processors.probe()
 
 
 def judge(facts: Sequence[Fact], sandbox: str) -> Verdict:

@@ -46,8 +46,8 @@ def host(monkeypatch: pytest.MonkeyPatch) -> list[Fact]:
     """What the probes find; the host itself is left alone."""
     found = facts()
 
-    async def probe() -> tuple[list[Fact], list[Fact]]:
-        return found, []
+    async def probe() -> tuple[list[Fact], list[Fact], Fact]:
+        return found, [], Fact(name="hand-over", ok=False, detail="36 µs", mend="have it poll")
 
     monkeypatch.setattr("lampyr.cli.doctor._probe", probe)
     return found
@@ -62,6 +62,7 @@ def test_the_exit_code_and_the_report_say_the_same(run: Run, host: list[Fact]) -
     report = run("doctor")
     assert report.exit_code == 1
     assert "no  user namespace" in report.stdout
+    assert "no  hand-over  36 µs\n               → have it poll" in report.stdout
     assert "→ m" in report.stdout
     assert "provided.al2023" in report.stdout
     assert report.stdout.endswith("See above how to mend it.\n")

@@ -1,0 +1,85 @@
+"""What `lampyr doctor` says of processors: how long one takes to wake the other.
+
+A call passes from process to process. Where the next one sleeps on another processor, that one has
+to be woken: a few microseconds, but 30 and more in a virtual machine whose processors give up
+theirs at once when they have nothing to do. Linux can have them look for work for a moment first
+(https://docs.kernel.org/virt/guest-halt-polling.html), which then costs next to nothing.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from lampyr.worker.network.probe import Fact
+
+SLOW_MICROSECONDS: Final = 15.0
+_POLLING: Final = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
+_MEND: Final = (
+    f"as root, and for as long as this host is up: echo 200000 > {_POLLING}; "
+    "each call of a function is quicker then by some such hand-overs"
+)
+_TRIALS: Final = 5
+_SECONDS_MAX: Final = 10.0
+_CODE: Final = """\
+import os, socket, sys, time
+here, there = sorted(os.sched_getaffinity(0))[:2]
+ours, theirs = socket.socketpair()
+pid = os.fork()
+if pid == 0:
+    ours.close()
+    os.sched_setaffinity(0, {there})
+    while theirs.recv(1):
+        theirs.send(b"x")
+    os._exit(0)
+theirs.close()
+os.sched_setaffinity(0, {here})
+took = []
+for _ in range(int(sys.argv[1]) * 100):
+    rested = time.perf_counter() + 1e-4
+    while (before := time.perf_counter()) < rested:
+        pass  # The other one falls asleep meanwhile.
+    ours.send(b"x")
+    ours.recv(1)
+    took.append(time.perf_counter() - before)
+ours.close()
+os.waitpid(pid, 0)
+print(sorted(took)[len(took) // 2] / 2 * 1e6)
+"""
+
+
+async def probe() -> Fact:
+    """Measured, some 0.1 s."""
+    if len(os.sched_getaffinity(0)) == 1:
+        return hand_over(None, 0)
+    return await asyncio.to_thread(lambda: hand_over(_measured(), _polling()))
+
+
+def hand_over(microseconds: float | None, polling: int | None) -> Fact:
+    """`polling`: for how many nanoseconds a processor looks for work; None where it has no say."""
+    name = "hand-over between processors"
+    if microseconds is None:
+        return Fact(name=name, ok=True, detail="there is only one")
+    slow = microseconds > SLOW_MICROSECONDS
+    mend = _MEND if slow and polling == 0 else ""
+    return Fact(name=name, ok=not slow, detail=f"{microseconds:.0f} µs", mend=mend)
+
+
+def _measured() -> float | None:
+    told = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _CODE, str(_TRIALS)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=_SECONDS_MAX,
+    )
+    return float(told.stdout) if told.returncode == 0 else None
+
+
+def _polling() -> int | None:
+    try:
+        return int(_POLLING.read_text())
+    except (OSError, ValueError):
+        return None
