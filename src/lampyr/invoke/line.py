@@ -17,8 +17,10 @@ from lampyr.cluster.base import Environment
 
 AT_ONCE: Final = 2 * (os.cpu_count() or 1)
 """Of one function version: one at work on each processor, and one that follows."""
-QUICK_SECONDS: Final = 0.0004
-"""A function that waits for something takes longer: more of it at once would end sooner."""
+BASE_SECONDS: Final = 0.0004
+"""A function that takes longer may wait for something: as many times more of it are at once."""
+QUICK_SECONDS: Final = 0.002
+"""One that takes longer has no line."""
 LOOK_SECONDS: Final = 0.002
 STILL_LOOKS: Final = 2
 """A line that has not moved at so many looks dissolves."""
@@ -32,7 +34,7 @@ CROWD_MAX: Final = 64_000
 """In a crowd nobody can tell whether a function has become quick again: after so many invocations
 it is tried; each time after twice as many."""
 _RISE: Final = 0.02
-_SLOW_SECONDS: Final = 4 * QUICK_SECONDS
+_SLOW_SECONDS: Final = 2 * QUICK_SECONDS
 """What an invocation usually takes falls at once, and rises towards one that took longer by this
 part of the difference, as if it had taken at most so long: any may have had to wait."""
 
@@ -42,6 +44,7 @@ Turn = Callable[[Environment | None], None]
 
 class Line:
     __slots__ = (
+        "_at_once",
         "_busy",
         "_crowd",
         "_moved",
@@ -56,6 +59,7 @@ class Line:
     )
 
     def __init__(self) -> None:
+        self._at_once = AT_ONCE
         self._busy = 0
         """Invocations that began, and have not ended, since the line last dissolved."""
         self._usual = 0.0
@@ -74,7 +78,7 @@ class Line:
     @property
     def is_full(self) -> bool:
         """Whether who comes now should wait in line."""
-        return self._busy >= AT_ONCE and self._usual < QUICK_SECONDS and not self._off
+        return self._busy >= self._at_once and self._usual < QUICK_SECONDS and not self._off
 
     def join(self, turn: Turn) -> None:
         self.waiting.append(turn)
@@ -88,16 +92,20 @@ class Line:
         """One that `began` took so long; among many, most of that was waiting for a processor."""
         usual = self._usual
         if seconds < usual:
-            self._usual = seconds
-        elif self._busy <= AT_ONCE:
-            self._usual = usual + (min(seconds, _SLOW_SECONDS) - usual) * _RISE
+            self._take_for(seconds)
+        elif self._busy <= self._at_once:
+            self._take_for(usual + (min(seconds, _SLOW_SECONDS) - usual) * _RISE)
         elif usual >= QUICK_SECONDS:
             self._untold -= 1
             if not self._untold:
-                self._usual = 0.0
+                self._take_for(0.0)
                 self._crowd = self._untold = min(2 * self._crowd, CROWD_MAX)
         if self._busy:
             self._busy -= 1
+
+    def _take_for(self, usual: float) -> None:
+        self._usual = usual
+        self._at_once = AT_ONCE if usual < BASE_SECONDS else int(AT_ONCE * usual / BASE_SECONDS)
 
     def move(self, environment: Environment) -> None:
         """An environment is free for whoever is first in line."""

@@ -9,6 +9,7 @@ from lampyr.cluster.base import Environment
 from lampyr.invoke import line as lines
 from lampyr.invoke.line import (
     AT_ONCE,
+    BASE_SECONDS,
     CROWD,
     MOVES,
     QUICK_SECONDS,
@@ -18,7 +19,7 @@ from lampyr.invoke.line import (
 )
 
 ENVIRONMENT = cast("Environment", object())
-QUICK = QUICK_SECONDS / 4
+QUICK = BASE_SECONDS / 4
 SLOW = 0.1
 
 
@@ -51,16 +52,24 @@ def test_a_line_forms_once_as_many_are_at_work_as_keep_the_processors_busy() -> 
     [
         ([], True),
         ([QUICK] * 30, True),
-        ([SLOW] * 30, False),
+        ([SLOW] * 40, False),
         ([QUICK] * 30 + [SLOW] * 5, True),
-        ([QUICK] * 30 + [SLOW] * 40, False),
-        ([SLOW] * 30 + [QUICK], True),
+        ([QUICK] * 30 + [SLOW] * 60, False),
+        ([SLOW] * 60 + [QUICK], True),
     ],
 )
 def test_only_a_function_that_is_mostly_quick_has_a_line(took: list[float], forms: bool) -> None:
     line = after(*took)
-    busy(line)
+    busy(line, 10 * AT_ONCE)
     assert line.is_full == forms
+
+
+def test_of_a_function_that_may_wait_for_something_more_are_at_work_at_once() -> None:
+    line = after(*[3 * BASE_SECONDS] * 500)
+    busy(line, 2 * AT_ONCE)
+    assert not line.is_full
+    busy(line, AT_ONCE)
+    assert line.is_full
 
 
 def test_what_takes_long_among_many_has_waited_for_a_processor() -> None:
@@ -72,14 +81,14 @@ def test_what_takes_long_among_many_has_waited_for_a_processor() -> None:
 
 
 def test_a_function_that_became_slow_is_tried_again_though_there_is_a_crowd() -> None:
-    line = after(QUICK, *[SLOW] * 40)
+    line = after(QUICK, *[SLOW] * 60)
     tries = []
     for number in range(1, 4 * CROWD):
-        busy(line, 10 * AT_ONCE - line._busy)
+        busy(line, 20 * AT_ONCE - line._busy)
         line.ended(SLOW)
         if line.is_full:
             tries.append(number)
-            line._usual = SLOW  # It was in vain.
+            line._take_for(QUICK_SECONDS)  # It was in vain.
     assert tries == [CROWD, 3 * CROWD]
 
 
