@@ -17,7 +17,7 @@ from lampyr.worker.stock import PAUSE_SECONDS
 
 log = logging.getLogger(__name__)
 
-READY: Final = 2
+READY: Final = 4
 """Of each kind."""
 KINDS_MAX: Final = 4
 KEPT_SECONDS: Final = 5.0
