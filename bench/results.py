@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.rivals import NPM_PACKAGES
+from bench.rivals import NPM_PACKAGES, SAM
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +57,8 @@ def document(rows: Sequence[Row], *, rounds: int, seconds: float, load: str) -> 
         "rounds' own. “Limit” is what the same load generator measures against a bare echo server",
         "(asyncio, uvloop and httptools, no function): the caller's own cost is in every figure.",
         "“All on one core”: with one caller only one process is at work at a time; on two cores",
-        "each hand-over wakes the other one, which a virtual machine takes some 35 µs for.",
+        "each hand-over wakes the other one, which takes some 35 µs in a virtual machine whose",
+        "processors sleep at once when they have no work (`lampyr doctor` tells).",
         "“Of CPU”: what all processes of a program computed for one call, the caller's own apart.",
         "Where a budget is so many microseconds or a share of what a rival takes, the share is the",
         "promise: the absolute figure is that of the machine for which the budget was set.",
@@ -82,10 +83,20 @@ def machine() -> list[str]:
     return [
         f"{now:%Y-%m-%d %H:%M} UTC, commit {_output('git', 'rev-parse', '--short', 'HEAD')}",
         f"{os.cpu_count()} cores of {_cpu()}, {_memory()}",
-        f"Linux {platform.release()}, {_distribution()}",
+        f"Linux {platform.release()}, {_distribution()}{_polling()}",
         f"Python {platform.python_version()}, Node {_output('node', '--version')}, {versions}",
         f"rivals: {_rivals()}",
     ]
+
+
+def _polling() -> str:
+    """What `lampyr doctor` may advise to change: it is a third of a call's time, or more."""
+    try:
+        nanoseconds = int(Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns").read_text())
+    except (OSError, ValueError):
+        return ""
+    how = f"looks for work for {nanoseconds / 1e3:.0f} µs" if nanoseconds else "sleeps at once"
+    return f"; a processor without work {how}"
 
 
 def _rivals() -> str:
@@ -94,6 +105,7 @@ def _rivals() -> str:
     return ", ".join(
         [name for name in python if name.startswith("ministack ")]
         + [package.replace("@", " ") for package in NPM_PACKAGES]
+        + [f"AWS's emulator of {SAM.replace('==', ' ')}"]
     )
 
 
