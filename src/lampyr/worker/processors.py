@@ -15,6 +15,7 @@ from typing import Final
 
 from lampyr.worker.network.probe import Fact
 
+_NAME: Final = "hand-over between processors"
 SLOW_MICROSECONDS: Final = 15.0
 _POLLING: Final = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
 _MEND: Final = (
@@ -53,21 +54,22 @@ print(sorted(took)[len(took) // 2] / 2 * 1e6)
 async def probe() -> Fact:
     """Measured, some 0.1 s."""
     if len(os.sched_getaffinity(0)) == 1:
-        return hand_over(None, 0)
-    return await asyncio.to_thread(lambda: hand_over(_measured(), _polling()))
+        return Fact(name=_NAME, ok=True, detail="there is only one")
+    try:
+        microseconds = await asyncio.to_thread(_measured)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return Fact(name=_NAME, ok=False, detail="could not be measured")
+    return hand_over(microseconds, _polling())
 
 
-def hand_over(microseconds: float | None, polling: int | None) -> Fact:
+def hand_over(microseconds: float, polling: int | None) -> Fact:
     """`polling`: for how many nanoseconds a processor looks for work; None where it has no say."""
-    name = "hand-over between processors"
-    if microseconds is None:
-        return Fact(name=name, ok=True, detail="there is only one")
     slow = microseconds > SLOW_MICROSECONDS
     mend = _MEND if slow and polling == 0 else ""
-    return Fact(name=name, ok=not slow, detail=f"{microseconds:.0f} µs", mend=mend)
+    return Fact(name=_NAME, ok=not slow, detail=f"{microseconds:.0f} µs", mend=mend)
 
 
-def _measured() -> float | None:
+def _measured() -> float:
     told = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _CODE, str(_TRIALS)],
         capture_output=True,
@@ -75,7 +77,7 @@ def _measured() -> float | None:
         text=True,
         timeout=_SECONDS_MAX,
     )
-    return float(told.stdout) if told.returncode == 0 else None
+    return float(told.stdout)
 
 
 def _polling() -> int | None:

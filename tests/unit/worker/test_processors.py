@@ -14,11 +14,10 @@ SLOW = SLOW_MICROSECONDS + 1
         (SLOW, 0, False, True),
         (SLOW, 200_000, False, False),  # It does already what could be done.
         (SLOW, None, False, False),
-        (None, 0, True, False),
     ],
 )
 def test_a_slow_hand_over_is_told_and_mended_where_linux_has_a_say(
-    microseconds: float | None, polling: int | None, ok: bool, mends: bool
+    microseconds: float, polling: int | None, ok: bool, mends: bool
 ) -> None:
     fact = hand_over(microseconds, polling)
     assert fact.ok is ok
