@@ -20,6 +20,8 @@ class Row:
     ours: str
     inside: bool | None
     """None when there is nothing to compare with the budget."""
+    share_inside: bool | None = None
+    """Of a budget that is a share of a rival's figure as well: never told in place of the other."""
     rivals: Mapping[str, str] = field(default_factory=dict)
     limit: str = "-"
 
@@ -27,7 +29,9 @@ class Row:
     def verdict(self) -> str:
         if self.inside is None:
             return "not measured"
-        return "inside" if self.inside else "**outside**"
+        if self.inside or self.share_inside is None:
+            return "inside" if self.inside else "**outside**"
+        return f"**outside**; as a share {'inside' if self.share_inside else '**outside**'}"
 
     def line(self) -> str:
         rivals = "; ".join(f"{name} {figure}" for name, figure in self.rivals.items()) or "-"
@@ -60,8 +64,8 @@ def document(rows: Sequence[Row], *, rounds: int, seconds: float, load: str) -> 
         "each hand-over wakes the other one, which takes some 35 µs in a virtual machine whose",
         "processors sleep at once when they have no work (`lampyr doctor` tells).",
         "“Of CPU”: what all processes of a program computed for one call, the caller's own apart.",
-        "Where a budget is so many microseconds or a share of what a rival takes, the share is the",
-        "promise: the absolute figure is that of the machine for which the budget was set.",
+        "Where a budget has a share too, that is its figure divided by the rival's on the machine",
+        "for which it was set; what is over the budget is outside, whatever its share.",
         "Functions have 1,769 MB, which is one core: at 128 MB it is the CPU share of 7 % that is",
         "measured. ministack and serverless-offline isolate nothing and limit nothing.",
         "",

@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ INSTALL_SECONDS: Final = 300
 NPM_PACKAGES: Final = ("serverless@3.40.0", "serverless-offline@13.9.0")
 """The last serverless that is complete in its package, and the last serverless-offline for it."""
 SAM: Final = "aws-sam-cli==1.170.0"
+EMULATOR: Final = "AWS's emulator"
 
 
 def python_environment() -> str:
@@ -31,41 +33,38 @@ def python_environment() -> str:
     project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())
     wanted = sorted(project["dependency-groups"]["bench"])
     python = ENVIRONMENT / "python" / "bin" / "python"
-    stamp = ENVIRONMENT / "python.installed"
-    if not stamp.exists() or json.loads(stamp.read_text()) != wanted:
-        _say("installing rivals from PyPI: " + ", ".join(wanted))
-        _run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT / "python")])
-        _run([str(python), "-m", "pip", "install", "--quiet", *wanted])
-        stamp.write_text(json.dumps(wanted))
+    with _missing("python", wanted) as missing:
+        if missing:
+            _say("installing rivals from PyPI: " + ", ".join(wanted))
+            _run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT / "python")])
+            _run([str(python), "-m", "pip", "install", "--quiet", *wanted])
     return str(python)
 
 
 def serverless_environment() -> Path:
     """The directory whose node_modules has serverless-offline; made where it is missing."""
     directory = ENVIRONMENT / "node"
-    stamp = ENVIRONMENT / "node.installed"
-    if not stamp.exists() or json.loads(stamp.read_text()) != list(NPM_PACKAGES):
-        _say("installing rivals from npm: " + ", ".join(NPM_PACKAGES))
-        directory.mkdir(parents=True, exist_ok=True)
-        (directory / "package.json").write_text('{"private": true}\n')
-        install = ["npm", "install", "--no-fund", "--no-audit", "--ignore-scripts", "--no-save"]
-        _run([*install, *NPM_PACKAGES], cwd=directory)
-        stamp.write_text(json.dumps(NPM_PACKAGES))
+    with _missing("node", list(NPM_PACKAGES)) as missing:
+        if missing:
+            _say("installing rivals from npm: " + ", ".join(NPM_PACKAGES))
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "package.json").write_text('{"private": true}\n')
+            install = ["npm", "install", "--no-fund", "--no-audit", "--ignore-scripts", "--no-save"]
+            _run([*install, *NPM_PACKAGES], cwd=directory)
     return directory
 
 
 def emulator() -> Path:
     """AWS's Runtime Interface Emulator; got where it is missing."""
     directory = ENVIRONMENT / "emulator"
-    stamp = ENVIRONMENT / "emulator.installed"
     machine = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
     program = directory / "samcli" / "local" / "rapid" / f"aws-lambda-rie-{machine}"
-    if not stamp.exists() or stamp.read_text() != SAM:
-        _say(f"getting AWS's emulator from PyPI: {SAM}")
-        install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
-        _run([*install, "--target", str(directory), SAM])
-        program.chmod(0o755)
-        stamp.write_text(SAM)
+    with _missing("emulator", [SAM]) as missing:
+        if missing:
+            _say(f"getting {EMULATOR} from PyPI: {SAM}")
+            install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
+            _run([*install, "--target", str(directory), SAM])
+            program.chmod(0o755)
     return program
 
 
@@ -90,7 +89,7 @@ def runtime_interface_emulator(work: Path, source: str, python: Path) -> Server:
     argv = [str(emulator()), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
     argv += ["--runtime-api-address", f"127.0.0.1:{free_port()}"]
     return Server(
-        "AWS's emulator",
+        EMULATOR,
         [*argv, str(python), "-m", "awslambdaric", "app.handler"],
         port=port,
         health="/",
@@ -140,6 +139,16 @@ def serverless_offline(
         },
         cwd=work,
     )
+
+
+@contextmanager
+def _missing(name: str, wanted: list[str]) -> Iterator[bool]:
+    """Whether this is not installed yet; it is, once the block has ended without an error."""
+    stamp = ENVIRONMENT / f"{name}.installed"
+    missing = not stamp.exists() or json.loads(stamp.read_text()) != wanted
+    yield missing
+    if missing:
+        stamp.write_text(json.dumps(wanted))
 
 
 def _run(argv: Sequence[str], cwd: Path | None = None) -> None:

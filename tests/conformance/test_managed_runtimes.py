@@ -260,3 +260,19 @@ export const handler = async () => {
     levels = [line["level"] for line in lines if "level" in line]
     assert levels == ["WARN", "ERROR"]
     assert [line["type"] for line in lines if "type" in line][-1] == "platform.report"
+
+
+@pytest.mark.parametrize("runtime", [*PYTHONS, *NODES])
+@pytest.mark.root
+@pytest.mark.lampyr_only
+def test_lampyrs_own_clients_reach_the_runtime_api_without_tcp(
+    need: Need, lambda_client: Any, runtime: str
+) -> None:
+    need(runtime)
+    python = "def handler(event, context): return open('/proc/self/net/tcp').read()"
+    node = "exports.handler = async () => require('fs').readFileSync('/proc/self/net/tcp', 'utf8')"
+    code = zipped({"app.js": node}) if runtime in NODES else python
+    with function(lambda_client, code, Runtime=runtime, Timeout=30) as name:
+        connections = value(lambda_client, name, None).splitlines()[1:]
+    states = {line.split()[3] for line in connections if "0100007F:2329" in line}
+    assert states == {"0A"}, "its port listens, and nobody is connected to it"

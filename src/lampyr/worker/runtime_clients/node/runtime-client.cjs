@@ -37,7 +37,6 @@ let parts = [];
 let held = null; // The response that waits for `next`: { head, body, what }.
 let sent = null; // The response that was sent and is not answered yet.
 let accepted = null; // The bytes of a whole answer that said so: the same nearly every time.
-const names = Object.create(null);
 let timer = null; // Sends what `next` was not called for.
 let waiter = null; // The promise of `next`: { resolve, reject }.
 
@@ -191,8 +190,8 @@ function receive(data) {
 }
 
 function isAccepted(data) {
-  const { length } = accepted ?? "";
-  return length > 0 && data.length >= length && data.compare(accepted, 0, length, 0, length) === 0;
+  if (accepted === null || data.length < accepted.length) return false;
+  return accepted.compare(data, 0, accepted.length) === 0;
 }
 
 function parse(head) {
@@ -201,14 +200,9 @@ function parse(head) {
   for (let at = 1; at < lines.length; at += 1) {
     const line = lines[at];
     const colon = line.indexOf(":");
-    headers[lower(line.slice(0, colon))] = line.slice(colon + 1).trim();
+    headers[line.slice(0, colon).toLowerCase()] = line.slice(colon + 1).trim();
   }
   return headers;
-}
-
-// The platform has a dozen of them.
-function lower(name) {
-  return (names[name] ??= name.toLowerCase());
 }
 
 function settle(headers, data, start, end) {
