@@ -16,6 +16,9 @@ PIPELINED_MAX: Final = 32
 """Requests that one connection may have waiting; beyond that its peer is not read."""
 CONNECTIONS_MAX: Final = 4_096
 CONNECTIONS_OF_ONE_SANDBOX: Final = 256
+BACKLOG: Final = CONNECTIONS_MAX
+"""Connections that wait to be accepted; the kernel drops others, and who asks tries again after a
+second. The event loop's own is 100."""
 """So that no function can use up the connections of all others."""
 IDLE_SECONDS: Final = 120.0
 RECEIVING_SECONDS: Final = 30.0
@@ -86,9 +89,11 @@ class FrontDoor:
         """
         self.api = api
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(self.connection, sock=listener))
+        self._servers.append(await loop.create_server(self.connection, sock=listener, backlog=BACKLOG))
         if inside is not None:
-            opening = loop.create_unix_server(lambda: FrontConnection(self, set()), sock=inside)
+            opening = loop.create_unix_server(
+                lambda: FrontConnection(self, set()), sock=inside, backlog=BACKLOG
+            )
             self._servers.append(await opening)
 
     async def sweep(self) -> None:

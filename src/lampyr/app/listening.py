@@ -2,9 +2,8 @@
 
 import resource
 import socket
-from typing import Final
 
-BACKLOG: Final = 1_024
+from lampyr.api.server import BACKLOG
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from lampyr.api.server import BACKLOG
 from lampyr.app import worker
 from lampyr.cluster.remote import FrontParts
 from lampyr.cluster.workers import WorkerProcess, Workers, directory_socket
 from lampyr.settings import Settings
 from lampyr.tasks import Tasks
 
-BACKLOG: Final = 1_024
 DOOR: Final = "door"
 
 
