@@ -47,7 +47,7 @@ class Forge(LocalBench):
         catalog = RuntimeCatalog(self.runtimes, os.environ)
         name = f"python3.{sys.version_info.minor}"
         self.runtime = await asyncio.to_thread(catalog.find, name)
-        self.template = template_of(self.runtime)
+        self.template = template_of(self.runtime, sdk=True)
         await super().open()
         await self.ready()
 

@@ -1,9 +1,11 @@
 """What of a start may be made ahead of it, as far as the function's code says."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from lampyr.model.function import FunctionVersion
 from lampyr.worker.runtimes import Runtime
@@ -12,43 +14,57 @@ from lampyr.worker.runtimes.python import mentions_sdk
 from lampyr.worker.sandbox.base import ParkSpec, SandboxDriver, TemplateSpec
 
 
+VERSIONS_MAX: Final = 1_000
+"""Whose code has been looked at and is remembered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ahead:
+    template: TemplateSpec | None = None
+    """What the function may be forked from."""
+    park: ParkSpec | None = None
+    """What may wait for the function."""
+
+
+NOTHING: Final = Ahead()
+
+
 class MadeAhead:
-    """`complete` are the runtimes whose every module is compiled."""
+    """`complete` are the runtimes whose every module is compiled, now or later."""
 
-    def __init__(self, wanted: bool, complete: Iterable[str]) -> None:
-        self._wanted = wanted
+    def __init__(self, complete: Container[str]) -> None:
         self._complete = complete
+        self._known: OrderedDict[tuple[str, bool], Ahead] = OrderedDict()
 
-    def template(
-        self, version: FunctionVersion, runtime: Runtime, task: Path, layers: Sequence[Path]
-    ) -> TemplateSpec | None:
-        """What the function may be forked from."""
-        if not self._wanted or runtime.name not in self._complete:
-            return None
+    def of(
+        self, version: FunctionVersion, runtime: Runtime, argv: tuple[str, ...], code: list[Path]
+    ) -> Ahead:
+        """`code`: the function's directory, and those of its layers."""
+        key = version.deployment_id, runtime.name in self._complete
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._look(version, runtime, argv, code)
+            if len(self._known) > VERSIONS_MAX:
+                self._known.popitem(last=False)
+        return known
+
+    def _look(
+        self, version: FunctionVersion, runtime: Runtime, argv: tuple[str, ...], code: list[Path]
+    ) -> Ahead:
+        configured = version.environment or {}
+        task, *layers = code
         brought = [task, *python_in(layers, runtime.name)]
-        names = [entry.name for place in brought for entry in os.scandir(place)]
-        libraries = any((place / "lib").exists() for place in (task, *layers))
-        if not may_fork(runtime, version.environment or {}, names, libraries=libraries):
-            return None
-        return template_of(runtime)
-
-    def park(
-        self,
-        version: FunctionVersion,
-        runtime: Runtime,
-        argv: tuple[str, ...],
-        code: list[Path],
-        template: TemplateSpec | None,
-    ) -> ParkSpec | None:
-        """What may wait for the function; layers cannot be laid in a sandbox that is there.
-
-        `code`: the function's directory, and those of its layers.
-        """
-        late = len(code) > 1 or (code[0] / "lib").exists()
-        if not self._wanted or late:
-            return None
-        sdk = template is not None and mentions_sdk(code[0], version.handler or "")
-        return park_of(runtime, argv, version.environment or {}, template, sdk=sdk)
+        sdk = bool(runtime.template_argv) and mentions_sdk(brought)
+        template = None
+        if runtime.name in self._complete:
+            names = [entry.name for place in brought for entry in os.scandir(place)]
+            libraries = any((place / "lib").exists() for place in code)
+            if may_fork(runtime, configured, names, libraries=libraries):
+                template = template_of(runtime, sdk=sdk)
+        # Layers cannot be laid in a sandbox that is there.
+        late = bool(layers) or (task / "lib").exists()
+        park = None if late else park_of(runtime, argv, configured, template, sdk=sdk)
+        return Ahead(template=template, park=park)
 
 
 class _Parts(Protocol):

@@ -15,7 +15,7 @@ from lampyr.model.invocation import Invocation
 from lampyr.observe.base import LogSink
 from lampyr.tasks import Tasks
 from lampyr.worker import outcomes
-from lampyr.worker.ahead import MadeAhead, initialization_type, may_be_origin
+from lampyr.worker.ahead import NOTHING, MadeAhead, initialization_type, may_be_origin
 from lampyr.worker.code import CodeCache, CodeMissingError
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
@@ -87,6 +87,7 @@ class Worker:
         self._runtimes: dict[str, Runtime] = {}
         self._complete_runtimes: set[str] = set()
         """Whose every module is compiled."""
+        self._ahead = MadeAhead(self._complete_runtimes)
         self._snap_start = SnapStart(parts.clock, tasks, self)
         self.snapshots = self._snap_start.snapshots
 
@@ -204,7 +205,7 @@ class Worker:
         self._complete_runtimes.add(name)
         runtime = self._runtimes[name]
         if self._parts.templates and runtime.template_argv:
-            self._parts.driver.expect(template_of(runtime))
+            self._parts.driver.expect(template_of(runtime, sdk=False))
 
     async def _code(self, version: FunctionVersion, runtime: Runtime) -> Path:
         sha256 = base64.b64decode(version.code_sha256).hex()
@@ -296,11 +297,12 @@ class Worker:
             layers=layers,
             configured=version.environment,
         )
-        ahead = MadeAhead(parts.templates and not origin, self._complete_runtimes)
-        template = ahead.template(version, runtime, task_directory, layers)
+        ahead = NOTHING
+        if parts.templates and not origin:
+            ahead = self._ahead.of(version, runtime, argv, [task_directory, *layers])
         spec = SandboxSpec(
-            template=template,
-            park=ahead.park(version, runtime, argv, [task_directory, *layers], template),
+            template=ahead.template,
+            park=ahead.park,
             origin=origin,
             environment_id=environment_id,
             argv=argv,

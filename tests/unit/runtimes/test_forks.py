@@ -1,11 +1,13 @@
 """Which functions may be forked from a template of their runtime."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from lampyr.worker.runtimes.forks import may_fork, template_of
 from lampyr.worker.runtimes.model import Runtime
+from lampyr.worker.runtimes.python import mentions_sdk
 
 PYTHON = Runtime(
     name="python3.12",
@@ -43,6 +45,33 @@ def test_none_with_libraries_in_a_layer_and_none_of_a_runtime_without_template()
 
 
 def test_a_template_is_told_what_its_functions_are_told_by_default() -> None:
-    spec = template_of(PYTHON)
+    spec = template_of(PYTHON, sdk=False)
     assert spec.variables["AWS_EXECUTION_ENV"] == "AWS_Lambda_python3.12"
     assert spec.variables["PYTHONPATH"] == "/var/runtime"
+
+
+def test_there_is_one_with_the_sdk_and_one_without() -> None:
+    with_sdk, without = template_of(PYTHON, sdk=True), template_of(PYTHON, sdk=False)
+    assert with_sdk.name != without.name
+    assert (with_sdk.argv[-1], without.argv[-1]) == ("sdk", "plain")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"app.py": "import boto3"}, True),
+        ({"app.py": "import json", "lib/__init__.py": "", "lib/data.py": "import botocore"}, True),
+        ({"app.py": "import json", "notes.txt": "boto3"}, False),
+        ({"app.py": "#" * 300_000}, True),
+        ({f"m{number}.py": "" for number in range(100)}, True),
+        ({f"m{number}.py": "" for number in range(20)}, False),
+    ],
+    ids=["handler", "deep", "no", "large", "many", "few"],
+)
+def test_code_that_may_use_the_sdk_is_told_from_code_that_does_not(
+    files: dict[str, str], expected: bool, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert mentions_sdk([tmp_path]) is expected

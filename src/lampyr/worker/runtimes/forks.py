@@ -26,10 +26,10 @@ _PREFIXES: Final = (
 Two of them AWS's client for Node.js reads while it is loaded.
 """
 _IMPORTED: Final = frozenset(sys.stdlib_module_names) | {
-    "awslambdaric", "boto3", "botocore", "bootstrap", "dateutil", "jmespath", "lampyr_parked",
-    "lampyr_rehearsal", "lampyr_runtime", "lampyr_sandbox", "lampyr_sdk", "lampyr_snapshot",
-    "lampyr_snapshot_descriptors", "lampyr_template", "parked", "runtime_client", "s3transfer",
-    "six", "snapshot_restore_py", "spawner", "template", "urllib3",
+    "awslambdaric", "boto3", "botocore", "bootstrap", "dateutil", "jmespath", "lampyr_lasting",
+    "lampyr_parked", "lampyr_rehearsal", "lampyr_runtime", "lampyr_sandbox", "lampyr_sdk",
+    "lampyr_snapshot", "lampyr_snapshot_descriptors", "lampyr_template", "parked",
+    "runtime_client", "s3transfer", "six", "snapshot_restore_py", "spawner", "template", "urllib3",
 }  # fmt: skip
 """More than any template has imported: the rule need not be told what that is."""
 
@@ -74,11 +74,15 @@ def _starts_as_any(configured: Mapping[str, str]) -> bool:
     return not any(name in _VARIABLES or name.startswith(_PREFIXES) for name in configured)
 
 
-def template_of(runtime: Runtime) -> TemplateSpec:
-    """The template of a runtime that has one."""
+def template_of(runtime: Runtime, *, sdk: bool) -> TemplateSpec:
+    """The template of a runtime that has one; `sdk`: with the AWS SDK loaded.
+
+    Without, it is a third as large, and so is what every fork costs.
+    """
+    kind = "sdk" if sdk else "plain"
     return TemplateSpec(
-        name=f"{runtime.name} {runtime.version}",
-        argv=runtime.template_argv,
+        name=f"{runtime.name} {runtime.version} {kind}",
+        argv=(*runtime.template_argv, kind),
         variables=_of_all(runtime),
         mounts=runtime.mounts,
     )

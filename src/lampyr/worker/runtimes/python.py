@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -32,8 +32,9 @@ _LAYOUT: Final = "2"
 """Changes when this module lays the tree out in another way."""
 _COMPILE_SECONDS: Final = 300.0
 _READABLE: Final = 0o444
-_SOURCE_BYTES: Final = 64 * 1024
-"""Of a function's module: what it imports is at the top."""
+_SOURCES_MAX: Final = 64
+_SOURCE_BYTES: Final = 256 * 1024
+"""Looked through, of the modules of a function and its layers."""
 _COMPILE: Final = """
 import compileall, os, py_compile, sys
 mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
@@ -138,14 +139,24 @@ class PythonRuntimes:
             raise _not_compiled(interpreter, f"exit code {code}")
 
 
-def mentions_sdk(task: Path, handler: str) -> bool:
-    """Whether the module of a handler looks as if it made a client of the AWS SDK."""
-    module = handler.rpartition(".")[0].replace(".", "/")
-    try:
-        with (task / f"{module}.py").open("rb") as source:
-            return b"boto" in source.read(_SOURCE_BYTES)
-    except (OSError, ValueError):
-        return False
+def mentions_sdk(places: Iterable[Path]) -> bool:
+    """Whether modules in these directories look as if they made a client of the AWS SDK.
+
+    Where there is more than can be looked through in a moment, they are taken to.
+    """
+    left, bytes_left = _SOURCES_MAX, _SOURCE_BYTES
+    for place in places:
+        for directory, _, names in os.walk(place):
+            for name in names:
+                if not name.endswith(".py"):
+                    continue
+                left -= 1
+                with Path(directory, name).open("rb") as source:
+                    text = source.read(bytes_left + 1)
+                bytes_left -= len(text)
+                if left < 0 or bytes_left < 0 or b"boto" in text:
+                    return True
+    return False
 
 
 def _fingerprint() -> str:

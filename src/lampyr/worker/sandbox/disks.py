@@ -60,6 +60,7 @@ class Disks:
         self._filling: set[int] = set()
         self._restock: dict[int, Restock] = {}
         self._mkfs = shutil.which("mkfs.ext4", path=_SEARCH)
+        self._debugfs = shutil.which("debugfs", path=_SEARCH)
 
     @property
     def available(self) -> bool:
@@ -67,6 +68,7 @@ class Disks:
         return (
             os.geteuid() == 0
             and self._mkfs is not None
+            and self._debugfs is not None
             and os.access("/dev/loop-control", os.R_OK | os.W_OK)
         )
 
@@ -144,12 +146,19 @@ class Disks:
             "-i", str(_BYTES_PER_INODE), "-I", "256",
             "-E", "nodiscard,lazy_itable_init=1", str(path),
         ]  # fmt: skip
-        made = subprocess.run(
-            arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
-        )
-        if made.returncode != 0:
-            raise SandboxError(f"mkfs.ext4 could not make a /tmp: {made.stderr.strip()}")
+        _run(arguments)
+        # Once here, not in each sandbox: there the kernel would have to look and to write.
+        _run([self._debugfs or "debugfs", "-w", "-R", "rmdir lost+found", str(path)])
         return path
+
+
+def _run(arguments: list[str]) -> None:
+    done = subprocess.run(
+        arguments, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
+    )
+    if done.returncode != 0:
+        name = Path(arguments[0]).name
+        raise SandboxError(f"{name} could not make a /tmp: {done.stderr.strip()}")
 
 
 def _give_up(made: "asyncio.Future[Disk]") -> None:

@@ -26,10 +26,11 @@ def main() -> None:
     gc.disable()
     search = lampyr_runtime.load()
     bare = _resident()
-    import lampyr_sdk  # type: ignore[import-not-found]
+    if sys.argv[1] == "sdk":
+        import lampyr_sdk  # type: ignore[import-not-found]
 
-    lampyr_sdk.load()
-    del sys.modules["lampyr_sdk"]
+        lampyr_sdk.load()
+        del sys.modules["lampyr_sdk"]
     _serve({"bare_bytes": bare, "bytes": _resident()})
     _begin(search)
 
@@ -84,7 +85,12 @@ def _serve(about: dict[str, object]) -> None:
     sys.path_importer_cache.pop(_SOURCES, None)
     # Found here, not in the fork: to look at each of 800 names is to copy 200 pages.
     ours = [name for name in sys.modules if name.partition(".")[0] == "spawner"]
+    import lampyr_lasting  # type: ignore[import-not-found]
+
+    del sys.modules["lampyr_lasting"]
     gc.collect()
+    _SPENT.append(lampyr_lasting.filled_gaps())
+    lampyr_lasting.make_lasting()
     gc.freeze()
     fork.serve(about)
     # Kept as they are: to take them apart would copy the pages that they are in.

@@ -158,7 +158,6 @@ def _mount_tmp(start: Start, target: str, owner: tuple[int, int]) -> None:
         return
     # It is thrown away with the sandbox: fsync need not reach the disk.
     mount(start.tmp_device, target, "ext4", flags, "discard,nobarrier,noinit_itable")
-    os.rmdir(f"{target}/lost+found")
     os.chown(target, *owner)
     os.chmod(target, 0o700)
 
