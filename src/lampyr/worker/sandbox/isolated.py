@@ -16,6 +16,7 @@ from lampyr.tasks import Tasks
 from lampyr.worker.network.base import Network, NetworkError, NetworkSlot
 from lampyr.worker.sandbox import hierarchies, memory, packets, rootfs, wiring
 from lampyr.worker.sandbox.base import ExecuteError, Exit, NothingAhead, SandboxError, SandboxSpec
+from lampyr.worker.sandbox.calls import Calls
 from lampyr.worker.sandbox.instance import Instance
 from lampyr.worker.sandbox.spawner.cgroups import Cgroups, quota_microseconds
 
@@ -366,18 +367,24 @@ async def listeners(report: socket.socket) -> wiring.Listeners:
     return wiring.Listeners(*sockets)
 
 
-async def executed(report: socket.socket) -> None:
-    """Return when the function runs; raise `SandboxError` when it cannot."""
+async def executed(report: socket.socket, calls: Calls | None = None) -> None:
+    """Return when the function runs; raise `SandboxError` when it cannot.
+
+    `calls`: what was written down for it.
+    """
     data, _ = await packets.receive(report)
     if data:
-        raise _failure(data)
+        raise _failure(data, calls)
 
 
-def _failure(data: bytes) -> SandboxError:
+def _failure(data: bytes, calls: Calls | None = None) -> SandboxError:
     if not data:
         return SandboxDiedError("the sandbox died before it could say why")
     told = json.loads(data)
-    message = f"could not start a sandbox: {told['error']}"
+    what = told["error"]
+    if calls is not None and "place" in told:
+        what = f"{calls.name(told['place'])}: {what}"
+    message = f"could not start a sandbox: {what}"
     if told.get("died"):
         return SandboxDiedError(message)
     number = told.get("errno")

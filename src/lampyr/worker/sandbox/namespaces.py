@@ -23,8 +23,9 @@ from lampyr.clock import Clock
 from lampyr.limits import DEFAULT_LIMITS, MIB, Limits
 from lampyr.worker.network.base import Network
 from lampyr.worker.network.keeper.protocol import LOCAL_RUNTIME_API
-from lampyr.worker.sandbox import packets, rootfs, wiring
+from lampyr.worker.sandbox import packets, rootfs, setup, wiring
 from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec, TemplateSpec
+from lampyr.worker.sandbox.calls import Calls
 from lampyr.worker.sandbox.client import Spawner
 from lampyr.worker.sandbox.disks import Disk, Disks
 from lampyr.worker.sandbox.isolated import (
@@ -71,6 +72,7 @@ class NamespacesDriver(IsolatedDriver):
         self._stdins: dict[str, int] = {}
         """Of sandboxes that are being started and read something."""
         self._config: dict[str, Any] = {}
+        self._host: setup.Host | None = None
         self._spawner: Spawner | None = None
         self._spawning = asyncio.Lock()
 
@@ -148,6 +150,8 @@ class NamespacesDriver(IsolatedDriver):
             "masked": root.masked,
             "cgroups": describe(self._cgroups),
         }
+        if os.geteuid() == 0:
+            self._host = setup.look_around(str(root.path), str(instance.empty), self._cgroups)
         await self._live_spawner()
 
     async def _close_launcher(self) -> None:
@@ -249,9 +253,9 @@ class NamespacesDriver(IsolatedDriver):
         with report:
             with theirs:
                 message = self._message(sandbox, disk)
-                template = sandbox.spec.template
+                template, calls = sandbox.spec.template, None
                 if template is not None and self.templates.ready(template):
-                    message = self._plan_for(template, message, report)
+                    message, calls = self._plan_for(template, message, report)
                 else:
                     template = None
                 descriptors = [theirs.fileno(), pipes.output, pipes.telemetry]
@@ -274,18 +278,24 @@ class NamespacesDriver(IsolatedDriver):
                     raise SandboxDiedError("the sandbox died before it was connected") from error
             elif sandbox.pidfd >= 0:
                 await self._network.attach(slot, sandbox.first_pid)
-            await executed(report)
+            await executed(report, calls)
         if template is not None:
             sandbox.preloaded_bytes = self.templates.forked(template.name)
 
     def _plan_for(
         self, template: TemplateSpec, message: dict[str, Any], report: socket.socket
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], Calls | None]:
         """Tell the fork itself what to do: no template is to know what is in a function."""
         mounts = [pair for pair in message["mounts"] if pair[0] not in template.mounts]
-        report.send(json.dumps(message | {"mounts": mounts}).encode())
+        plan = message | {"mounts": mounts}
+        place, calls, data = self.templates.place(template), None, b""
+        if place is not None and self._host is not None and setup.fits(plan):
+            calls = setup.written_down(self._host, plan, place)
+            data = calls.packed(json.dumps(dict(plan["variables"])).encode())
+        report.send(data or json.dumps(plan).encode())
         network = not message["waits"]
-        return {"fork": template.name, "id": message["id"], "network": network}
+        asked = {"fork": template.name, "id": message["id"], "network": network}
+        return asked | {"calls": calls is not None}, calls
 
     def _message(self, sandbox: IsolatedSandbox, disk: Disk | None) -> dict[str, Any]:
         spec, slot = sandbox.spec, sandbox.slot

@@ -12,6 +12,7 @@ from typing import Any, Final
 from lampyr.clock import Clock
 from lampyr.tasks import Tasks
 from lampyr.worker.sandbox.base import SandboxError, TemplateSpec
+from lampyr.worker.sandbox.setup import Place
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class _Template:
     """Deaths since a sandbox was last forked from it."""
     pid: int = 0
     preloaded_bytes: int = 0
+    place: Place | None = None
     used: float = 0.0
 
 
@@ -85,6 +87,10 @@ class Templates:
         template.failures = 0
         return template.preloaded_bytes
 
+    def place(self, spec: TemplateSpec) -> Place | None:
+        """Where its forks have calls that were written down for them, if they can make such."""
+        return self._known[spec.name].place
+
     def heard(self, message: Mapping[str, Any]) -> None:
         """From the spawner: one is ready, or has ended."""
         template = self._known.get(message["template"])
@@ -94,6 +100,7 @@ class Templates:
             about = message["ready"]
             template.state, template.pid = _State.READY, message["pid"]
             template.preloaded_bytes = about["bytes"] - about["bare_bytes"]
+            template.place = Place(**about["calls"]) if "calls" in about else None
             return
         log.warning("a template ended", extra={"template": template.spec.name, "how": message})
         self._died(template)

@@ -77,7 +77,7 @@ class Cgroups:
         """The directory of this instance in each hierarchy."""
         return sorted({f"{path}/lampyr-{self.instance}" for path in self.hierarchies.values()})
 
-    def _path(self, name: str, controller: str) -> str:
+    def path(self, name: str, controller: str) -> str:
         return f"{self.hierarchies[controller]}/lampyr-{self.instance}/{name}"
 
     def prepare(self) -> None:
@@ -87,6 +87,20 @@ class Cgroups:
 
     def create(self, name: str, memory: int, processes: int) -> None:
         """A group with its limits, and no limit of CPU time."""
+        for top in self.tops():
+            _make(f"{top}/{name}")
+        for path, value, may_be_missing in self.limits(name, memory, processes):
+            try:
+                _write(path, value)
+            except FileNotFoundError:
+                if not may_be_missing:
+                    raise
+
+    def limits(self, name: str, memory: int, processes: int) -> "list[tuple[str, int, bool]]":
+        """What is to be written to which file of a new group, and whether the kernel may lack it.
+
+        That is so where it does not account swap.
+        """
         raise NotImplementedError
 
     def join(self, name: str, pid: int = 0) -> None:
@@ -195,18 +209,17 @@ class CgroupsV1(Cgroups):
     def prepare(self) -> None:
         super().prepare()
         if "cpu" in self.hierarchies:
-            _write(self._path("cpu.shares", "cpu"), int(1024 * _WEIGHT))
+            _write(self.path("cpu.shares", "cpu"), int(1024 * _WEIGHT))
 
-    def create(self, name: str, memory: int, processes: int) -> None:
-        for top in self.tops():
-            _make(f"{top}/{name}")
+    def limits(self, name: str, memory: int, processes: int) -> "list[tuple[str, int, bool]]":
+        found = []
         if self.has_memory:
-            path = self._path(name, "memory")
-            _write(f"{path}/memory.limit_in_bytes", memory)
-            with contextlib.suppress(FileNotFoundError):  # Kernels that do not account swap.
-                _write(f"{path}/memory.memsw.limit_in_bytes", memory)
+            group = self.path(name, "memory")
+            found.append((f"{group}/memory.limit_in_bytes", memory, False))
+            found.append((f"{group}/memory.memsw.limit_in_bytes", memory, True))
         if "pids" in self.hierarchies:
-            _write(f"{self._path(name, 'pids')}/pids.max", processes)
+            found.append((f"{self.path(name, 'pids')}/pids.max", processes, False))
+        return found
 
     def join(self, name: str, pid: int = 0) -> None:
         # For its own only thread a process needs no lock on all processes of the host, for which
@@ -223,7 +236,7 @@ class CgroupsV1(Cgroups):
     def watch(self, name: str, eventfd: int) -> None:
         if not self.has_memory:
             return
-        path = self._path(name, "memory")
+        path = self.path(name, "memory")
         control = os.open(f"{path}/memory.oom_control", os.O_RDONLY | os.O_CLOEXEC)
         try:
             _write(f"{path}/cgroup.event_control", f"{eventfd} {control}")
@@ -232,22 +245,22 @@ class CgroupsV1(Cgroups):
 
     def limit_cpu(self, name: str, quota: int) -> None:
         if "cpu" in self.hierarchies:
-            _write(f"{self._path(name, 'cpu')}/cpu.cfs_quota_us", quota)
+            _write(f"{self.path(name, 'cpu')}/cpu.cfs_quota_us", quota)
 
     def freeze(self, name: str) -> None:
-        _write(f"{self._path(name, 'freezer')}/freezer.state", "FROZEN")
+        _write(f"{self.path(name, 'freezer')}/freezer.state", "FROZEN")
 
     def thaw(self, name: str) -> None:
-        _write(f"{self._path(name, 'freezer')}/freezer.state", "THAWED")
+        _write(f"{self.path(name, 'freezer')}/freezer.state", "THAWED")
 
     def usage(self, name: str) -> tuple[int, int]:
-        fields = _fields(f"{self._path(name, 'memory')}/memory.stat")
+        fields = _fields(f"{self.path(name, 'memory')}/memory.stat")
         return fields.get("total_rss", 0), fields.get("total_shmem", 0)
 
     def out_of_memory(self, name: str) -> bool:
         if not self.has_memory:
             return False
-        fields = _fields(f"{self._path(name, 'memory')}/memory.oom_control")
+        fields = _fields(f"{self.path(name, 'memory')}/memory.oom_control")
         return fields.get("oom_kill", 0) > 0 or fields.get("under_oom", 0) > 0
 
 
@@ -266,16 +279,16 @@ class CgroupsV2(Cgroups):
         if "cpu" in wanted:
             _write(f"{self.tops()[0]}/cpu.weight", int(100 * _WEIGHT))
 
-    def create(self, name: str, memory: int, processes: int) -> None:
-        path = f"{self.tops()[0]}/{name}"
-        _make(path)
+    def limits(self, name: str, memory: int, processes: int) -> "list[tuple[str, int, bool]]":
+        group = f"{self.tops()[0]}/{name}"
+        found = []
         if self.has_memory:
-            _write(f"{path}/memory.max", memory)
-            _write(f"{path}/memory.oom.group", 1)
-            with contextlib.suppress(FileNotFoundError):  # Kernels without swap.
-                _write(f"{path}/memory.swap.max", 0)
+            found.append((f"{group}/memory.max", memory, False))
+            found.append((f"{group}/memory.oom.group", 1, False))
+            found.append((f"{group}/memory.swap.max", 0, True))
         if "pids" in self.hierarchies:
-            _write(f"{path}/pids.max", processes)
+            found.append((f"{group}/pids.max", processes, False))
+        return found
 
     def limit_cpu(self, name: str, quota: int) -> None:
         if "cpu" in self.hierarchies:

@@ -41,7 +41,7 @@ _TELEMETRY_FD = 3
 _SIOCSIFFLAGS = 0x8914
 _UP_AND_RUNNING = 0x1 | 0x40
 _BACKLOG = 128
-_OOM_SCORE = 500
+OOM_SCORE = 500
 _FUNCTION_PID = 2
 
 
@@ -154,7 +154,7 @@ class Child:
 
     def _join_cgroup(self) -> None:
         with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(_OOM_SCORE))
+            file.write(str(OOM_SCORE))
         if self._cgroups is None:
             return
         start = self._start

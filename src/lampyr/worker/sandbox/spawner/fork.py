@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 
-from . import init, root, seccomp, wire
+from . import batch, init, root, seccomp, wire
 from .cgroups import Cgroups, described
 from .child import Child, Inherited, map_ids, settle
 from .linux import (
@@ -42,6 +42,8 @@ CONTROL_FD = 3
 SOURCES = "/mnt"
 """Where a template finds this package."""
 _FIRST_FREE_FD = 4
+_STATUS = 3
+"""Place of the descriptor that `init` writes to, among those of a fork."""
 
 
 class Forked(Child):
@@ -57,14 +59,18 @@ class Forked(Child):
         settle(self._start)
         close_from(_FIRST_FREE_FD)
         block_signals(block=False)
-        # Where the host lacks the locale that LANG names, Python chooses another and says so here.
-        locale = os.environ.get("LC_CTYPE")
-        os.environ.clear()
-        os.environ.update(self._start.variables)
-        if locale is not None:
-            os.environ["LC_CTYPE"] = locale
+        _put_on(self._start.variables)
         # As after an execve: else the function could not open what is its own below /proc.
         set_dumpable(True)
+
+
+def _put_on(variables: "dict[str, str]") -> None:
+    # Where the host lacks the locale that LANG names, Python chooses another and says so here.
+    locale = os.environ.get("LC_CTYPE")
+    os.environ.clear()
+    os.environ.update(variables)
+    if locale is not None:
+        os.environ["LC_CTYPE"] = locale
 
 
 def serve(about: "dict[str, object]") -> None:
@@ -80,6 +86,10 @@ def serve(about: "dict[str, object]") -> None:
     die_with_parent(signal.SIGKILL)
     inherited = Inherited(spawner, init.descriptor(), seccomp.build())
     inherited.server = CONTROL_FD
+    prepared = batch.possible(inherited.rules) if config.as_root and inherited.parting else None
+    if prepared is not None:
+        os.dup2(spawner, batch.SPAWNER_FD, inheritable=False)
+        about["calls"] = {"base": prepared.base, "filter": prepared.filter}
     cgroups = described(config.cgroups)
     if config.as_root:
         os.setpriority(os.PRIO_PROCESS, 0, 0)
@@ -88,19 +98,48 @@ def serve(about: "dict[str, object]") -> None:
         data, descriptors = wire.receive(control)
         if not data:
             os._exit(0)
+        message = json.loads(data)
         try:
-            pid, pidfd = fork_into(_namespaces(config, json.loads(data)) | CLONE_PARENT)
+            pid, pidfd = fork_into(_namespaces(config, message) | CLONE_PARENT)
         except OSError as error:
             control.send(json.dumps({"error": f"clone: {error}"}).encode())
         else:
             if pid == 0:
                 control.detach()
-                _become_function(config, cgroups, inherited, json.loads(data), descriptors)
+                if prepared is not None and message["calls"]:
+                    _become_by_calls(prepared, inherited, descriptors)
+                else:
+                    _become_function(config, cgroups, inherited, message, descriptors)
                 return
             socket.send_fds(control, [b'{"pid": %d}' % pid], [pidfd])
             os.close(pidfd)
         for fd in descriptors:
             os.close(fd)
+
+
+def _become_by_calls(
+    prepared: batch.Batch, inherited: Inherited, descriptors: "list[int]"
+) -> None:
+    """The same with calls that the server has written down."""
+    step = "fork"
+    report = descriptors[0]
+    try:
+        for place, fd in enumerate(descriptors):
+            os.dup2(fd, batch.FIRST_FD + place, inheritable=False)
+        told = prepared.receive(report)
+        step = "set-up"
+        prepared.set_up()
+        step = "first process"
+        inherited.parting.part(inherited.program, batch.FIRST_FD + _STATUS)
+        prepared.settle()
+    except BaseException as error:  # noqa: BLE001  A fork of a template must end here.
+        said: dict[str, object] = {"error": f"{step}: {error}"}
+        if isinstance(error, batch.CallError):
+            said["place"] = error.place
+        with contextlib.suppress(OSError):
+            os.write(report, json.dumps(said).encode())
+        os._exit(1)
+    _put_on(told)
 
 
 def _namespaces(config: Config, message: "dict[str, object]") -> int:

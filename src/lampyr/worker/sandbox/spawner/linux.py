@@ -39,17 +39,20 @@ _CLOSE_RANGE_ON_EXECUTE = 4
 _SIGCHLD = 17
 _SIG_SETMASK = 2
 _SIGNAL_SET_BYTES = 128
-_PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
-_PR_CAPBSET_READ = 23
-_PR_CAPBSET_DROP = 24
-_PR_SET_NO_NEW_PRIVS = 38
-_PR_CAP_AMBIENT = 47
-_PR_CAP_AMBIENT_RAISE = 2
-_PR_CAP_AMBIENT_CLEAR_ALL = 4
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_RAISE = 2
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+SET_MODE_FILTER = 1
+ALLOW_SPECULATION = 4
+"""Without this flag kernels before 5.16 slow every branch of the function down."""
 CAP_SYS_ADMIN = 21
 _CAP_SETPCAP = 8
-_CAPABILITY_VERSION_3 = 0x20080522
+CAPABILITY_VERSION_3 = 0x20080522
 _LAST_CAP = 63
 
 MACHINE = os.uname().machine
@@ -231,7 +234,7 @@ def _prctl(option: int, first: int = 0, second: int = 0) -> int:
 
 def die_with_parent(signal_number: int) -> None:
     """Be sent `signal_number` when the parent dies; undone by every change of credentials."""
-    _check(_prctl(_PR_SET_PDEATHSIG, signal_number), "PR_SET_PDEATHSIG")
+    _check(_prctl(PR_SET_PDEATHSIG, signal_number), "PR_SET_PDEATHSIG")
 
 
 def block_signals(*, block: bool = True) -> None:
@@ -246,13 +249,13 @@ def block_signals(*, block: bool = True) -> None:
 
 def set_dumpable(dumpable: bool) -> None:
     """Whether other processes of the same user may look into this one."""
-    _check(_prctl(_PR_SET_DUMPABLE, int(dumpable)), "PR_SET_DUMPABLE")
+    _check(_prctl(PR_SET_DUMPABLE, int(dumpable)), "PR_SET_DUMPABLE")
 
 
 def drop_capabilities() -> None:
     """Give up every capability, and the means to get one by executing a file."""
     _bound_to_nothing()
-    _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
+    _check(_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
     _set_capabilities(0, 0)
 
 
@@ -263,36 +266,36 @@ def keep_only(capability: int) -> None:
     """
     held = 1 << capability
     _set_capabilities(held | 1 << _CAP_SETPCAP, held)
-    _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability), "PR_CAP_AMBIENT_RAISE")
+    _check(_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability), "PR_CAP_AMBIENT_RAISE")
     _bound_to_nothing()
     _set_capabilities(held, held)
 
 
 def hand_on_nothing(capability: int) -> None:
     """Keep this capability, but no program that is executed from now on gets it."""
-    _check(_prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
+    _check(_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL), "PR_CAP_AMBIENT_CLEAR_ALL")
     _set_capabilities(1 << capability, 0)
 
 
 def _bound_to_nothing() -> None:
     for capability in range(_LAST_CAP + 1):
-        held = _prctl(_PR_CAPBSET_READ, capability)
+        held = _prctl(PR_CAPBSET_READ, capability)
         if held < 0:
             break  # The kernel knows no more.
         if held:
-            _check(_prctl(_PR_CAPBSET_DROP, capability), "PR_CAPBSET_DROP")
+            _check(_prctl(PR_CAPBSET_DROP, capability), "PR_CAPBSET_DROP")
 
 
 def _set_capabilities(held: int, inheritable: int) -> None:
     """Of those below 32; of the others none is held."""
-    header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
+    header = struct.pack("Ii", CAPABILITY_VERSION_3, 0)
     data = struct.pack("6I", held, held, inheritable, 0, 0, 0)
     _check(_libc.syscall(_number("capset"), header, data), "capset")
 
 
 def set_no_new_privileges() -> None:
     """From now on no executed file gives privileges."""
-    _check(_prctl(_PR_SET_NO_NEW_PRIVS, 1), "PR_SET_NO_NEW_PRIVS")
+    _check(_prctl(PR_SET_NO_NEW_PRIVS, 1), "PR_SET_NO_NEW_PRIVS")
 
 
 class _Program(ctypes.Structure):
@@ -303,10 +306,7 @@ def install_filter(program: bytes) -> None:
     """Install a seccomp filter: struct sock_filter instructions, eight bytes each."""
     buffer = ctypes.create_string_buffer(program, len(program))
     description = _Program(len(program) // 8, ctypes.addressof(buffer))
-    set_mode_filter = 1
-    # Without this flag kernels before 5.16 slow every branch of the function down.
-    allow_speculation = 4
     result = _libc.syscall(
-        _number("seccomp"), set_mode_filter, allow_speculation, ctypes.byref(description)
+        _number("seccomp"), SET_MODE_FILTER, ALLOW_SPECULATION, ctypes.byref(description)
     )
     _check(result, "seccomp")

@@ -197,7 +197,8 @@ class Spawner:
         passed = [report, output, telemetry, theirs, *more]
         if running.oom is not None:
             passed.append(running.oom)
-        asked: dict[str, object] = {"network": message["network"], "oom": running.oom is not None}
+        asked = {key: message[key] for key in ("network", "calls")}
+        asked["oom"] = running.oom is not None
         try:
             kept = self._templates.get(str(message["fork"]))
             if kept is None:

@@ -23,6 +23,7 @@ import os
 
 from . import init
 from .linux import MACHINE
+from .pages import executable_page, release_page
 
 CODE = {
     "x86_64": bytes.fromhex(
@@ -33,8 +34,6 @@ CODE = {
         "4c89f6ba010000000f05b8030000004489ff0f0531c0415f415e415d415c5bc3"
     ),
 }
-_PAGE = 4096
-_READ, _EXECUTE, _PRIVATE = 1, 4, 2
 _FUNCTION_PID = 2
 _THREAD_NUMBER = 720
 """Where glibc's `struct pthread` has `tid`, since version 2.10; it is checked before it is used."""
@@ -90,7 +89,7 @@ class Parting:
         # Holds the interpreter lock, as a fork must.
         self._libc = ctypes.PyDLL(None)
         self._thread = Thread(self._libc)
-        self._page = _executable(self._libc, code)
+        self._page = executable_page(code)
         empty = ctypes.c_char_p(b"")
         arguments = (ctypes.c_char_p * 2)(b"init", None)
         environment = (ctypes.c_char_p * 1)(None)
@@ -124,22 +123,7 @@ class Parting:
         self._libc.PyOS_AfterFork_Child()
         for fd in high:
             os.close(fd)
-        self._libc.munmap(ctypes.c_void_p(self._page), ctypes.c_size_t(_PAGE))
-
-
-def _executable(libc: ctypes.PyDLL, code: bytes) -> int:
-    """The address of a page that holds these instructions, and that nobody can write to."""
-    libc.mmap.restype = ctypes.c_void_p
-    fd = os.memfd_create("part", os.MFD_CLOEXEC)
-    try:
-        os.write(fd, code.ljust(_PAGE, b"\0"))
-        size, offset = ctypes.c_size_t(_PAGE), ctypes.c_long(0)
-        page = libc.mmap(None, size, _READ | _EXECUTE, _PRIVATE, fd, offset)
-    finally:
-        os.close(fd)
-    if page is None or page == ctypes.c_void_p(-1).value:
-        raise OSError("no page to execute")
-    return int(page)
+        release_page(self._page)
 
 
 def possible() -> "Parting | None":

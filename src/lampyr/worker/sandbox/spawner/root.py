@@ -37,20 +37,22 @@ _LINKS = (
     ("stderr", "/proc/self/fd/2"),
 )
 # Of the host as a whole, and of no use to a function.
-_PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs")
-_PROC_EMPTY_FILES = ("kcore", "keys", "timer_list", "kallsyms", "sched_debug", "latency_stats")
-_PROC_EMPTY_DIRECTORIES = ("acpi", "scsi", "driver", "asound")
+PROC_READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus", "fs")
+PROC_EMPTY_FILES = ("kcore", "keys", "timer_list", "kallsyms", "sched_debug", "latency_stats")
+PROC_EMPTY_DIRECTORIES = ("acpi", "scsi", "driver", "asound")
 # In a user namespace a mount keeps the restrictions it came with.
-_KEPT_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
+KEPT_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
 _TMP = "/tmp"  # noqa: S108  The sandbox's own.
-_SHM = "/dev/shm"  # noqa: S108  The sandbox's own.
+SHM = "/dev/shm"  # noqa: S108  The sandbox's own.
+DISK_OPTIONS = "discard,nobarrier,noinit_itable"
+"""It is thrown away with the sandbox: fsync need not reach the disk."""
 _SHM_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 
 def bind_read_only(source: str, target: str) -> None:
     """Show `source`, with what is mounted below it, at `target`."""
     mount(source, target, None, MS_BIND | MS_REC)
-    kept = os.statvfs(target).f_flag & _KEPT_FLAGS
+    kept = os.statvfs(target).f_flag & KEPT_FLAGS
     flags = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | kept
     mount(None, target, None, flags)
 
@@ -107,12 +109,12 @@ def build_again(
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     staged = {
         _TMP: config.root + _TMP,
-        _SHM: f"{config.root}/mnt",
+        SHM: f"{config.root}/mnt",
         "/proc": f"{config.root}/proc",
     }
     _mount_tmp(start, staged[_TMP], owner)
-    mount("tmpfs", staged[_SHM], "tmpfs", _SHM_FLAGS, f"size={start.shm_bytes},mode=1777")
-    for target in (_TMP, _SHM):
+    mount("tmpfs", staged[SHM], "tmpfs", _SHM_FLAGS, f"size={start.shm_bytes},mode=1777")
+    for target in (_TMP, SHM):
         copying.copy(f"{source}{target}", staged[target], owner)
     _mount_proc(staged["/proc"], config.empty)
     return [(target, picked_up(place, read_only=False)) for target, place in staged.items()]
@@ -156,21 +158,20 @@ def _mount_tmp(start: Start, target: str, owner: tuple[int, int]) -> None:
         options = f"size={start.tmp_bytes},mode=700,uid={uid},gid={gid}"
         mount("tmpfs", target, "tmpfs", flags, options)
         return
-    # It is thrown away with the sandbox: fsync need not reach the disk.
-    mount(start.tmp_device, target, "ext4", flags, "discard,nobarrier,noinit_itable")
+    mount(start.tmp_device, target, "ext4", flags, DISK_OPTIONS)
     os.chown(target, *owner)
     os.chmod(target, 0o700)
 
 
 def _mount_proc(target: str, empty: str) -> None:
     mount("proc", target, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-    for name in _PROC_READ_ONLY:
+    for name in PROC_READ_ONLY:
         with contextlib.suppress(FileNotFoundError):
             bind_read_only(f"{target}/{name}", f"{target}/{name}")
-    for name in _PROC_EMPTY_FILES:
+    for name in PROC_EMPTY_FILES:
         with contextlib.suppress(FileNotFoundError):
             mount("/dev/null", f"{target}/{name}", None, MS_BIND)
-    for name in _PROC_EMPTY_DIRECTORIES:
+    for name in PROC_EMPTY_DIRECTORIES:
         with contextlib.suppress(FileNotFoundError):
             bind_read_only(empty, f"{target}/{name}")
 

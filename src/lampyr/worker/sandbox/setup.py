@@ -1,0 +1,240 @@
+"""What sets up a sandbox that is forked from a template, as root: system calls written down.
+
+The same, in the same order, as `spawner/child.py` and `spawner/root.py` do for a sandbox that is
+not forked, and what those say of the reasons holds here. Where this cannot do it (an ordinary user,
+a network that is still to be connected, several layers, another machine) they do.
+"""
+
+import os
+import resource
+import signal
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from lampyr.worker.sandbox.calls import MAY, ZERO, Calls
+from lampyr.worker.sandbox.spawner import linux, root
+from lampyr.worker.sandbox.spawner.batch import FIRST_FD, SPAWNER_FD
+from lampyr.worker.sandbox.spawner.cgroups import Cgroups
+from lampyr.worker.sandbox.spawner.child import OOM_SCORE
+from lampyr.worker.sandbox.spawner.fork import CONTROL_FD
+from lampyr.worker.sandbox.spawner.plan import INSIDE_GID, INSIDE_UID
+
+REPORT_FD, OUTPUT_FD, TELEMETRY_FD, STATUS_FD, NETWORK_FD = range(FIRST_FD, FIRST_FD + 5)
+_STDIN_FD: Final = FIRST_FD + 5
+_SCRATCH_FD: Final = FIRST_FD + 20
+_READ: Final = os.O_RDONLY | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_CLOEXEC
+_CREATE: Final = _WRITE | os.O_CREAT
+_BIND: Final = linux.MS_BIND | linux.MS_REC
+_NO_SPECIALS: Final = linux.MS_NOSUID | linux.MS_NODEV
+_READ_ONLY: Final = linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _NO_SPECIALS
+_PROC: Final = _NO_SPECIALS | linux.MS_NOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a template's forks have their calls, and their seccomp filter."""
+
+    base: int
+    filter: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """What is the same for every sandbox."""
+
+    root: str
+    empty: str
+    cgroups: Cgroups | None
+    last_capability: int
+    hidden: Sequence[tuple[str, str, int]]
+    """Of `/proc`: name, what is mounted there, flags to make that read-only, or 0."""
+
+
+def look_around(root_path: str, empty: str, cgroups: Cgroups | None) -> Host:
+    """Of this host."""
+    there = Path("/proc")
+    hidden = [
+        *[(name, f"{root_path}/proc/{name}", _READ_ONLY | _PROC) for name in root.PROC_READ_ONLY],
+        *[(name, "/dev/null", 0) for name in root.PROC_EMPTY_FILES],
+        *[(name, empty, _READ_ONLY | _kept(empty)) for name in root.PROC_EMPTY_DIRECTORIES],
+    ]
+    return Host(
+        root=root_path,
+        empty=empty,
+        cgroups=cgroups,
+        last_capability=int((there / "sys/kernel/cap_last_cap").read_text()),
+        hidden=[each for each in hidden if (there / each[0]).exists()],
+    )
+
+
+def fits(message: Mapping[str, Any]) -> bool:
+    """Whether it can be done by calls that are known before."""
+    return not message["waits"] and len(message["layers"]) <= 1
+
+
+def written_down(host: Host, message: Mapping[str, Any], place: Place) -> Calls:
+    """`message` is what a fork would be told that makes its calls itself."""
+    calls = Calls(place.base)
+    _begin(calls)
+    if host.cgroups is not None:
+        _join(calls, host.cgroups, message)
+    calls.step("cgroup namespace")
+    calls.call("unshare", linux.CLONE_NEWCGROUP)
+    calls.step("network")
+    calls.call("setns", NETWORK_FD, linux.CLONE_NEWNET)
+    calls.step("file system")
+    for fd in (OUTPUT_FD, TELEMETRY_FD):
+        calls.call("fchown", fd, message["uid"], message["gid"])
+    _build_root(calls, host, message)
+    name = message["hostname"]
+    calls.call("sethostname", calls.text(name), len(name.encode()))
+    _confine(calls, host, message)
+    calls.step("first process")
+    calls.call("prctl", linux.PR_SET_DUMPABLE, 0)
+    calls.call("seccomp", linux.SET_MODE_FILTER, linux.ALLOW_SPECULATION, place.filter)
+    calls.part()
+    calls.step("execute")
+    _settle(calls, message)
+    return calls
+
+
+def _begin(calls: Calls) -> None:
+    calls.step("start")
+    every = calls.data(b"\xff" * 8)
+    calls.call("rt_sigprocmask", signal.SIG_SETMASK, every, 0, 8)
+    calls.call("close", CONTROL_FD)
+    calls.call("chroot", calls.text("."))
+    calls.call("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _join(calls: Calls, cgroups: Cgroups, message: Mapping[str, Any]) -> None:
+    calls.step("control group")
+    calls.write("/proc/self/oom_score_adj", str(OOM_SCORE), _WRITE)
+    groups = [f"{top}/{message['id']}" for top in cgroups.tops()]
+    for group in groups:
+        calls.call("mkdir", calls.text(group), 0o755, judged=MAY)
+    limits = cgroups.limits(message["id"], message["memory_bytes"], message["processes"])
+    for path, value, may_be_missing in limits:
+        calls.write(path, str(value), _WRITE, judged=MAY if may_be_missing else 0)
+    if cgroups.version == 1 and cgroups.has_memory:
+        _watch(calls, f"{cgroups.path(message['id'], 'memory')}", oom=_oom_fd(message))
+    file = "tasks" if cgroups.version == 1 else "cgroup.procs"
+    for group in groups:
+        calls.write(f"{group}/{file}", "0", _WRITE)
+
+
+def _watch(calls: Calls, group: str, *, oom: int) -> None:
+    calls.call("open", calls.text(f"{group}/memory.oom_control"), _READ)
+    calls.hand_on(1, 2)
+    calls.call("dup2", -1, _SCRATCH_FD)
+    calls.call("close", -1)
+    calls.write(f"{group}/cgroup.event_control", f"{oom} {_SCRATCH_FD}", _WRITE)
+    calls.call("close", _SCRATCH_FD)
+
+
+def _oom_fd(message: Mapping[str, Any]) -> int:
+    return _STDIN_FD + 1 if message["stdin"] else _STDIN_FD
+
+
+def _build_root(calls: Calls, host: Host, message: Mapping[str, Any]) -> None:
+    top, uid, gid = host.root, message["uid"], message["gid"]
+    for target, source in message["mounts"]:
+        _bind_read_only(calls, source, f"{top}{target}", _kept(source))
+    for layer in message["layers"]:
+        _bind_read_only(calls, layer, f"{top}/opt", _kept(layer))
+    tmp = f"{top}/tmp"
+    if message["tmp_device"] is None:
+        options = f"size={message['tmp_bytes']},mode=700,uid={uid},gid={gid}"
+        _mount(calls, "tmpfs", tmp, "tmpfs", _NO_SPECIALS, options)
+    else:
+        _mount(calls, message["tmp_device"], tmp, "ext4", _NO_SPECIALS, root.DISK_OPTIONS)
+        calls.call("chown", calls.text(tmp), uid, gid)
+        calls.call("chmod", calls.text(tmp), 0o700)
+    _mount(calls, "proc", f"{top}/proc", "proc", _PROC)
+    for name, source, read_only in host.hidden:
+        target = f"{top}/proc/{name}"
+        _mount(calls, source, target, None, _BIND if read_only else linux.MS_BIND)
+        if read_only:
+            _mount(calls, None, target, None, read_only)
+    _mount_shm(calls, top, message)
+    calls.call("chdir", calls.text(top))
+    here = calls.text(".")
+    calls.call("pivot_root", here, here)
+    calls.call("umount2", here, linux.MNT_DETACH)
+    calls.call("chdir", calls.text("/"))
+
+
+def _mount_shm(calls: Calls, top: str, message: Mapping[str, Any]) -> None:
+    target = f"{top}{root.SHM}"
+    _mount(calls, "tmpfs", target, "tmpfs", _PROC, f"size={message['shm_bytes']},mode=1777")
+    for path, content in message["files"]:
+        source = f"{target}/file"
+        calls.write(source, content, _CREATE, 0o644)
+        _bind_read_only(calls, source, f"{top}{path}", linux.MS_NOEXEC)
+        calls.call("unlink", calls.text(source))
+
+
+def _confine(calls: Calls, host: Host, message: Mapping[str, Any]) -> None:
+    calls.step("limits")
+    for name, value in message["rlimits"]:
+        both = calls.data(struct.pack("=2Q", int(value), int(value)))
+        calls.call("prlimit64", 0, getattr(resource, f"RLIMIT_{name}"), both, 0)
+    calls.step("privileges")
+    uid, gid = message["uid"], message["gid"]
+    calls.call("setgroups", 0, 0)
+    calls.call("setresgid", gid, gid, gid)
+    calls.call("setresuid", uid, uid, uid)
+    calls.call("prctl", linux.PR_SET_DUMPABLE, 1)
+    calls.call("unshare", linux.CLONE_NEWUSER)
+    calls.write("/proc/self/setgroups", "deny", _WRITE)
+    calls.write("/proc/self/uid_map", f"{INSIDE_UID} {uid} 1", _WRITE)
+    calls.write("/proc/self/gid_map", f"{INSIDE_GID} {gid} 1", _WRITE)
+    for capability in range(host.last_capability + 1):
+        calls.call("prctl", linux.PR_CAPBSET_DROP, capability)
+    calls.call("prctl", linux.PR_CAP_AMBIENT, linux.PR_CAP_AMBIENT_CLEAR_ALL)
+    header = calls.data(struct.pack("=Ii", linux.CAPABILITY_VERSION_3, 0))
+    calls.call("capset", header, calls.data(bytes(24)))
+    calls.call("prctl", linux.PR_SET_NO_NEW_PRIVS, 1)
+    calls.call("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Readable when the spawner is gone.
+    calls.call("poll", calls.data(struct.pack("=ihh", SPAWNER_FD, 1, 0)), 1, 0, judged=ZERO)
+
+
+def _settle(calls: Calls, message: Mapping[str, Any]) -> None:
+    calls.call("setsid")
+    calls.call("umask", 0o022)
+    calls.call("chdir", calls.text(message["cwd"]))
+    if message["stdin"]:
+        calls.call("dup2", _STDIN_FD, 0)
+    else:
+        calls.call("open", calls.text("/dev/null"), _READ)
+        calls.hand_on(1)
+        calls.call("dup2", -1, 0)
+    for place, fd in ((1, OUTPUT_FD), (2, OUTPUT_FD), (3, TELEMETRY_FD)):
+        calls.call("dup2", fd, place)
+    calls.call("close_range", 4, 0xFFFF_FFFF, 0)
+    calls.call("rt_sigprocmask", signal.SIG_SETMASK, calls.data(bytes(8)), 0, 8)
+    calls.call("prctl", linux.PR_SET_DUMPABLE, 1)
+
+
+def _mount(
+    calls: Calls, source: str | None, target: str, kind: str | None, flags: int, data: str = ""
+) -> None:
+    texts = [0 if text is None else calls.text(text) for text in (source, target, kind)]
+    calls.call("mount", *texts, flags, calls.text(data) if data else 0)
+
+
+def _bind_read_only(calls: Calls, source: str, target: str, kept: int) -> None:
+    _mount(calls, source, target, None, _BIND)
+    _mount(calls, None, target, None, _READ_ONLY | kept)
+
+
+@lru_cache(maxsize=1_000)
+def _kept(source: str) -> int:
+    """What a mount of a directory keeps of the restrictions of the mount that it is in."""
+    return os.statvfs(source).f_flag & root.KEPT_FLAGS
