@@ -104,16 +104,16 @@ class CodeCache:
 
         `inside` is where functions see it: compiled modules know their place.
         """
-        python = _python(runtime)
-        name = sha256 if runtime is None or python is None else f"{sha256}-{runtime.name}"
-        if python is not None and inside != TASK:
-            name += inside.replace("/", "-")
+        name = sha256
+        if runtime is not None and _is_python(runtime):
+            name += f"-{runtime.name}" if inside == TASK else f"-{runtime.name}{_flat(inside)}"
         if name in self._ready:
             self._ready[name] = (self._ready[name][0], self._now())
             self._ready.move_to_end(name)
             return self._root / name
         making = self._making.get(name)
         if making is None:
+            python = _python(runtime)
             making = self._tasks.start(self._make(name, sha256, python, inside), f"unpack {name}")
             self._making[name] = making
         # The task is nobody's alone: a caller that is cancelled leaves it to the others.
@@ -177,9 +177,17 @@ class CodeCache:
 
 def _python(runtime: Runtime | None) -> Path | None:
     """The interpreter to byte-compile with; None for code that runs as it is."""
-    if runtime is None or not runtime.name.startswith("python"):
+    if runtime is None or not _is_python(runtime):
         return None
     return Path(runtime.on_host(Path("/var/task"))[0][0])
+
+
+def _is_python(runtime: Runtime) -> bool:
+    return runtime.name.startswith("python")
+
+
+def _flat(inside: str) -> str:
+    return inside.replace("/", "-")
 
 
 def _take_over(root: Path) -> list[tuple[str, int]]:

@@ -85,10 +85,14 @@ class Calls:
         """All of it, with `rest` at the end; raise `ValueError` when that is too much."""
         if len(self._data) > DATA_BYTES:
             raise ValueError("too much for a fork")
-        before = len(self._calls) if self._before is None else self._before
-        COUNTS.pack_into(self._data, 0, before, len(self._calls) - before, len(rest))
         calls = b"".join([CALL.pack(*words) for words in self._calls])
-        return bytes(self._data.ljust(DATA_BYTES, b"\0")) + calls + rest
+        return self.with_rest(bytes(self._data.ljust(DATA_BYTES, b"\0")) + calls, rest)
+
+    def with_rest(self, packed: bytes, rest: bytes) -> bytes:
+        """What `packed` gave without one, with another `rest`."""
+        before = len(self._calls) if self._before is None else self._before
+        counts = COUNTS.pack(before, len(self._calls) - before, len(rest))
+        return b"".join((counts, memoryview(packed)[len(counts) :], rest))
 
 
 def _aligned(size: int) -> int:

@@ -125,8 +125,13 @@ class Spawner:
             self._tell({"end_template": name}, [])
 
     def _tell(self, message: Mapping[str, Any], descriptors: Sequence[int]) -> None:
+        data = json.dumps(message).encode()
+        if not self._unsent and not self._sending and self._socket is not None:
+            with contextlib.suppress(OSError):
+                socket.send_fds(self._socket, [data], descriptors)
+                return
         # Duplicates, as the caller may close its own before these are sent.
-        self._unsent.append((json.dumps(message).encode(), [os.dup(fd) for fd in descriptors]))
+        self._unsent.append((data, [os.dup(fd) for fd in descriptors]))
         self._send()
 
     def _send(self) -> None:

@@ -10,6 +10,7 @@ first process, beside others. The report socket closes when the function is exec
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec, Temp
 from lampyr.worker.sandbox.calls import Calls
 from lampyr.worker.sandbox.client import Spawner
 from lampyr.worker.sandbox.disks import Disk, Disks
+from lampyr.worker.sandbox.forms import Forms
 from lampyr.worker.sandbox.isolated import (
     IsolatedDriver,
     IsolatedSandbox,
@@ -72,7 +74,8 @@ class NamespacesDriver(IsolatedDriver):
         self._stdins: dict[str, int] = {}
         """Of sandboxes that are being started and read something."""
         self._config: dict[str, Any] = {}
-        self._host: setup.Host | None = None
+        self._forms: Forms | None = None
+        """Of calls for forks, where those can make such."""
         self._spawner: Spawner | None = None
         self._spawning = asyncio.Lock()
 
@@ -151,7 +154,8 @@ class NamespacesDriver(IsolatedDriver):
             "cgroups": describe(self._cgroups),
         }
         if os.geteuid() == 0:
-            self._host = setup.look_around(str(root.path), str(instance.empty), self._cgroups)
+            host = setup.look_around(str(root.path), str(instance.empty), self._cgroups)
+            self._forms = Forms(host)
         await self._live_spawner()
 
     async def _close_launcher(self) -> None:
@@ -289,9 +293,9 @@ class NamespacesDriver(IsolatedDriver):
         mounts = [pair for pair in message["mounts"] if pair[0] not in template.mounts]
         plan = message | {"mounts": mounts}
         place, calls, data = self.templates.place(template), None, b""
-        if place is not None and self._host is not None and setup.fits(plan):
-            calls = setup.written_down(self._host, plan, place)
-            data = calls.packed(json.dumps(dict(plan["variables"])).encode())
+        if place is not None and self._forms is not None and setup.fits(plan):
+            with contextlib.suppress(ValueError):
+                calls, data = self._forms.filled_in(plan, place)
         report.send(data or json.dumps(plan).encode())
         network = not message["waits"]
         asked = {"fork": template.name, "id": message["id"], "network": network}

@@ -89,6 +89,9 @@ def _serve(about: dict[str, object]) -> None:
 
     del sys.modules["lampyr_lasting"]
     gc.collect()
+    for _ in range(10):
+        lampyr_parked._rehearse()
+    gc.collect()
     _SPENT.append(lampyr_lasting.filled_gaps())
     lampyr_lasting.make_lasting()
     gc.freeze()
