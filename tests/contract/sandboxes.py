@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lampyr.clock import SystemClock
-from lampyr.worker.network.base import NetworkSlot
+from lampyr.worker.network.base import Network, NetworkSlot
 from lampyr.worker.sandbox.base import Sandbox, SandboxDriver, SandboxError, SandboxSpec
 from lampyr.worker.sandbox.bubblewrap import BubblewrapDriver
 from lampyr.worker.sandbox.namespaces import NamespacesDriver
@@ -62,7 +62,7 @@ class Loopback:
     async def close(self) -> None: ...
 
 
-def driver(kind: str, run_dir: Path, network: Loopback) -> SandboxDriver:
+def driver(kind: str, run_dir: Path, network: Network) -> SandboxDriver:
     if kind == "bubblewrap":
         return BubblewrapDriver(run_dir, SystemClock(), endpoint_port=ENDPOINT_PORT)
     if kind == "process":
@@ -97,14 +97,17 @@ class Bench(Protocol):
 
 
 class LocalBench:
-    def __init__(self, kind: str, directory: Path | None = None) -> None:
+    def __init__(
+        self, kind: str, directory: Path | None = None, network: Network | None = None
+    ) -> None:
+        """`network`: one that is open already, in place of nothing but a loopback."""
         self.home = Path(tempfile.mkdtemp(prefix="lampyr-bench-"))
         self.task = self.home / "task"
         self.task.mkdir(mode=0o755)
         self.home.chmod(0o755)
         (self.task / "bundled.txt").write_text("of the function")
         self.network = Loopback()
-        self.driver = driver(kind, directory or self.home / "run", self.network)
+        self.driver = driver(kind, directory or self.home / "run", network or self.network)
         self.sandboxes: dict[str, Sandbox] = {}
         self.outputs: dict[str, bytes] = {}
         self.connections: dict[str, socket.socket] = {}

@@ -17,9 +17,11 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from lampyr.worker.network.base import Egress
+from lampyr.worker.network.pooled import PooledNetwork
 from lampyr.worker.runtimes import RuntimeCatalog
 from lampyr.worker.runtimes.forks import template_of
-from lampyr.worker.sandbox.base import ParkSpec, SandboxSpec, TemplateSpec
+from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec, TemplateSpec
 from lampyr.worker.sandbox.namespaces import NamespacesDriver
 from tests.contract.sandbox_benches import as_root
 from tests.contract.sandboxes import LocalBench
@@ -37,8 +39,8 @@ IS_FORK: Final = "import os, sys\nassert 'boto3' in sys.modules, 'not a fork'\n"
 class Forge(LocalBench):
     """Runs a function's module in forks of the template of this interpreter's runtime."""
 
-    def __init__(self, runtimes: Path) -> None:
-        super().__init__("namespaces")
+    def __init__(self, runtimes: Path, network: PooledNetwork | None) -> None:
+        super().__init__("namespaces", network=network)
         self.runtimes = runtimes
         self.killed: set[int] = set()
         self.template: TemplateSpec
@@ -100,14 +102,23 @@ async def eventually(look: Callable[[], Any]) -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def forge(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Forge]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["by calls", "by itself"])
+async def forge(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Forge]:
+    """A fork sets itself up, or makes calls that were written down: where its network is ready."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    made = Forge(shared / "lampyr-runtimes")
+    network = None
+    if request.param == "by calls":
+        network = PooledNetwork(egress=Egress.NONE, endpoint_port=None)
+        await network.open()
+    made = Forge(shared / "lampyr-runtimes", network)
     await made.open()
     yield made
     await made.close()
+    if network is not None:
+        await network.close()
 
 
 RANDOM: Final = """
@@ -237,6 +248,56 @@ async def test_a_fork_reaches_neither_the_host_nor_its_template(forge: Forge) ->
     assert told["control"] == []
     assert told["processes"] == ["1", "2"]
     assert told["modules"] == []
+
+
+WHOLE: Final = """
+import json, resource, socket
+def read(path):
+    with open(path) as file:
+        return file.read()
+mounts = [line.split() for line in read("/proc/self/mountinfo").splitlines()]
+status = dict(line.split(":", 1) for line in read("/proc/self/status").splitlines())
+told = ("Umask", "State", "TracerPid", "Uid", "Gid", "Groups", "NStgid", "NSpgid", "NSsid",
+        "SigBlk", "SigIgn", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs",
+        "Seccomp", "Seccomp_filters", "Threads")
+print(json.dumps({
+    "mounts": [[line[4], line[5], *line[line.index("-") + 1:][:1], line[-1]] for line in mounts
+               if line[-3] != "ext4" or not line[-2].startswith("/dev/loop")],
+    "status": {name: status[name].split() for name in told},
+    "limits": [resource.getrlimit(kind) for kind in range(16)],
+    "oom": [read("/proc/self/oom_score_adj"), read("/proc/1/oom_score_adj")],
+    "cgroup": [line.rsplit("/", 1)[0] for line in read("/proc/self/cgroup").splitlines()],
+    "maps": read("/proc/self/uid_map").split()[::2] + read("/proc/self/gid_map").split()[::2],
+    "hostname": len(socket.gethostname()) > 0, "cwd": os.getcwd(),
+    "descriptors": [os.readlink(f"/proc/self/fd/{fd}").partition(":")[0] for fd in range(4)],
+    "tmp": [oct(os.stat("/tmp").st_mode), os.stat("/tmp").st_uid, os.listdir("/tmp")],
+    "files": [read("/etc/hosts"), read("/etc/resolv.conf")],
+}))
+"""
+
+
+async def test_calls_that_are_written_down_make_the_sandbox_that_a_fork_makes_itself(
+    forge: Forge,
+) -> None:
+    driver = forge.driver
+    assert isinstance(driver, NamespacesDriver)
+    by_calls, forms = await forge.told(WHOLE), driver._forms
+    assert forms is not None
+    if not forms._known:
+        pytest.skip("no network that is ready")
+    driver._forms = None
+    try:
+        assert by_calls == await forge.told(WHOLE)
+    finally:
+        driver._forms = forms
+
+
+async def test_a_fork_whose_calls_fail_says_which_and_nothing_is_left(forge: Forge) -> None:
+    with pytest.raises(SandboxError, match=r"execute: .*No such file"):
+        await forge.driver.start(forge.spec("", cwd="/nowhere"))
+    with pytest.raises(SandboxError, match="No such file"):
+        await forge.driver.start(forge.spec("", layers=(str(forge.home / "nothing"),)))
+    await eventually(lambda: groups(forge) == [])
 
 
 async def test_a_template_that_dies_is_made_again_and_takes_no_function_with_it(

@@ -10,7 +10,7 @@ import pytest
 from lampyr.worker.sandbox import rootfs
 from lampyr.worker.sandbox.instance import Instance
 from lampyr.worker.sandbox.probe import probe
-from lampyr.worker.sandbox.spawner import init, parting
+from lampyr.worker.sandbox.spawner import batch, init, parting
 
 SOURCES = Path(init.__file__).parent
 ASSEMBLERS = {"x86_64": "x86_64-linux-gnu-", "aarch64": "aarch64-linux-gnu-"}
@@ -21,7 +21,8 @@ def test_the_bytes_of_a_program_are_its_source_assembled(machine: str, tmp_path:
     prefix = ASSEMBLERS[machine]
     if shutil.which(f"{prefix}as") is None:
         pytest.skip(f"no assembler for {machine}")
-    for name, codes in {"init": init.CODE, "part": parting.CODE}.items():
+    programs = {"init": init.CODE, "part": parting.CODE, "batch": batch.CODE}
+    for name, codes in programs.items():
         if machine not in codes:
             continue
         made, code = tmp_path / f"{name}.o", tmp_path / f"{name}.bin"

@@ -89,7 +89,9 @@ class FrontDoor:
         """
         self.api = api
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(self.connection, sock=listener, backlog=BACKLOG))
+        self._servers.append(
+            await loop.create_server(self.connection, sock=listener, backlog=BACKLOG)
+        )
         if inside is not None:
             opening = loop.create_unix_server(
                 lambda: FrontConnection(self, set()), sock=inside, backlog=BACKLOG

@@ -13,7 +13,6 @@ from lampyr.worker.runtimes.forks import may_fork, park_of, template_of
 from lampyr.worker.runtimes.python import mentions_sdk
 from lampyr.worker.sandbox.base import ParkSpec, SandboxDriver, TemplateSpec
 
-
 VERSIONS_MAX: Final = 1_000
 """Whose code has been looked at and is remembered."""
 

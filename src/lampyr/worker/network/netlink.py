@@ -28,6 +28,7 @@ _ERROR, _DONE = 2, 3
 _REQUEST, _ACK, _DUMP, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
 _UP = 0x1
 _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_AF_SPEC, _IFLA_NET_NS_FD = 3, 4, 18, 26, 28
+_IFLA_NUM_TX_QUEUES, _IFLA_NUM_RX_QUEUES = 31, 32
 _INET6_ADDR_GEN_MODE, _GENERATE_NONE = 8, 1
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
@@ -85,23 +86,38 @@ class Netlink:
             if error.errno != errno.EAFNOSUPPORT:  # A kernel without IPv6 has none to give.
                 raise
 
-    def add_veth(self, name: str, peer: str, peer_namespace: int, *, mtu: int) -> int:
-        """A pair of devices, this one on, its peer elsewhere and off; answer this one's index."""
+    def add_veth(
+        self,
+        name: str,
+        peer: str,
+        peer_namespace: int,
+        *,
+        mtu: int,
+        index: int = 0,
+        peer_index: int = 0,
+    ) -> int:
+        """A pair of devices, this one on, its peer elsewhere and off; answer this one's index.
+
+        Where the caller gives no index, the kernel does. With one queue: the kernel would make one
+        for each processor, and then wait until nobody can see the others.
+        """
+        same = _number(_IFLA_MTU, mtu)
+        same += _number(_IFLA_NUM_TX_QUEUES, 1) + _number(_IFLA_NUM_RX_QUEUES, 1)
         there = (
-            _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+            _LINK.pack(socket.AF_UNSPEC, 0, peer_index, 0, 0)
             + _text(_IFLA_IFNAME, peer)
-            + _number(_IFLA_MTU, mtu)
             + _number(_IFLA_NET_NS_FD, peer_namespace)
+            + same
         )
         kind = _text(_INFO_KIND, "veth") + _attribute(_INFO_DATA, _attribute(_VETH_PEER, there))
         here = (
-            _LINK.pack(socket.AF_UNSPEC, 0, 0, _UP, _UP)
+            _LINK.pack(socket.AF_UNSPEC, 0, index, _UP, _UP)
             + _text(_IFLA_IFNAME, name)
-            + _number(_IFLA_MTU, mtu)
+            + same
             + _attribute(_IFLA_LINKINFO, kind)
         )
         self._request(_NEWLINK, _CREATE | _EXCLUSIVE, here)
-        return self.index(name)
+        return index or self.index(name)
 
     def index(self, name: str) -> int:
         """The index of a device; `OSError` when there is none of that name."""

@@ -26,8 +26,9 @@ from lampyr.worker.network.base import NetworkSlot
 from lampyr.worker.network.keeper.protocol import LOCAL_RUNTIME_API
 from lampyr.worker.sandbox import packets, rootfs, wiring
 from lampyr.worker.sandbox.base import ExecuteError, SandboxError
-from lampyr.worker.sandbox.isolated import IsolatedDriver, IsolatedSandbox, executed, listeners
+from lampyr.worker.sandbox.isolated import IsolatedDriver, IsolatedSandbox
 from lampyr.worker.sandbox.layers import merged
+from lampyr.worker.sandbox.reports import executed, listeners
 from lampyr.worker.sandbox.spawner.plan import INSIDE_GID, INSIDE_UID
 
 _UID_BASE: Final = 0x7800_0000

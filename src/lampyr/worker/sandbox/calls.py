@@ -29,7 +29,7 @@ class Calls:
     """A list that grows, in two parts: the second begins with `part`."""
 
     def __init__(self, base: int) -> None:
-        self._base = base
+        self.base = base
         self._calls: list[list[int]] = []
         self._data = bytearray(_aligned(COUNTS.size))
         self._texts: dict[bytes, int] = {}
@@ -56,7 +56,7 @@ class Calls:
     def data(self, data: bytes) -> int:
         """The address of something that no call changes; the same for the same."""
         if data not in self._texts:
-            self._texts[data] = self._base + len(self._data)
+            self._texts[data] = self.base + len(self._data)
             self._data += data.ljust(_aligned(len(data)), b"\0")
         return self._texts[data]
 
@@ -71,7 +71,7 @@ class Calls:
         """
         last = len(self._calls) - 1
         for place, later in enumerate(calls):
-            address = self._base + DATA_BYTES + (last + later) * CALL.size + 8
+            address = self.base + DATA_BYTES + (last + later) * CALL.size + 8
             self._calls[last][_KEPT + place] = address
 
     def write(self, path: str, text: str, flags: int, mode: int = 0, judged: int = MUST) -> None:

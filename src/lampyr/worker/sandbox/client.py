@@ -16,7 +16,7 @@ from typing import Any, Final
 from lampyr.tasks import Tasks
 from lampyr.worker.sandbox import packets
 from lampyr.worker.sandbox.base import SandboxError
-from lampyr.worker.sandbox.isolated import SandboxDiedError
+from lampyr.worker.sandbox.reports import SandboxDiedError
 
 log = logging.getLogger(__name__)
 

@@ -32,8 +32,7 @@ class Forms:
     def filled_in(self, message: Mapping[str, Any], place: Place) -> tuple[Calls, bytes]:
         """The calls, and the packet for the fork; raise `ValueError` when that is too much."""
         rest = json.dumps(dict(message["variables"])).encode()
-        uid = str(message["uid"])
-        if message["uid"] != message["gid"] or len(uid) != len(str(_UID)):
+        if not _has_form(message):
             calls = setup.written_down(self._host, message, place)
             return calls, calls.packed(rest)
         calls, form = self._form(message, place)
@@ -53,6 +52,13 @@ class Forms:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return self._known[key]
+
+
+def _has_form(message: Mapping[str, Any]) -> bool:
+    """Whether what stands in for its own values could not be anything else."""
+    digits, shortest = len(str(message["uid"])), min(len(message["id"]), len(message["hostname"]))
+    same = message["uid"] == message["gid"]
+    return same and digits == len(str(_UID)) and shortest >= _WORD_BYTES
 
 
 def _blank(message: Mapping[str, Any]) -> dict[str, Any]:

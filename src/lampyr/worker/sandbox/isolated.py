@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -14,19 +13,15 @@ from lampyr.clock import Clock
 from lampyr.limits import MIB, Limits
 from lampyr.tasks import Tasks
 from lampyr.worker.network.base import Network, NetworkError, NetworkSlot
-from lampyr.worker.sandbox import hierarchies, memory, packets, rootfs, wiring
-from lampyr.worker.sandbox.base import ExecuteError, Exit, NothingAhead, SandboxError, SandboxSpec
-from lampyr.worker.sandbox.calls import Calls
+from lampyr.worker.sandbox import hierarchies, memory, rootfs, wiring
+from lampyr.worker.sandbox.base import Exit, NothingAhead, SandboxError, SandboxSpec
 from lampyr.worker.sandbox.instance import Instance
+from lampyr.worker.sandbox.reports import SandboxDiedError
 from lampyr.worker.sandbox.spawner.cgroups import Cgroups, quota_microseconds
 
 _UIDS: Final = 0x1_0000
 _INSTANCES: Final = 0x800
 _DATA_HEADROOM: Final = 1024 * MIB
-
-
-class SandboxDiedError(SandboxError):
-    """Something killed the sandbox, or what launches it, before the function ran."""
 
 
 class IsolatedSandbox:
@@ -354,41 +349,6 @@ def known_files(files: dict[str, str]) -> dict[str, str]:
     if unknown:
         raise SandboxError(f"a network may not write {', '.join(sorted(unknown))}")
     return files
-
-
-async def listeners(report: socket.socket) -> wiring.Listeners:
-    """What the sandbox listens on in a network of its own."""
-    data, descriptors = await packets.receive(report)
-    if not descriptors:
-        raise _failure(data)
-    sockets = [socket.socket(fileno=fd) for fd in descriptors]
-    for listener in sockets:
-        listener.setblocking(False)
-    return wiring.Listeners(*sockets)
-
-
-async def executed(report: socket.socket, calls: Calls | None = None) -> None:
-    """Return when the function runs; raise `SandboxError` when it cannot.
-
-    `calls`: what was written down for it.
-    """
-    data, _ = await packets.receive(report)
-    if data:
-        raise _failure(data, calls)
-
-
-def _failure(data: bytes, calls: Calls | None = None) -> SandboxError:
-    if not data:
-        return SandboxDiedError("the sandbox died before it could say why")
-    told = json.loads(data)
-    what = told["error"]
-    if calls is not None and "place" in told:
-        what = f"{calls.name(told['place'])}: {what}"
-    message = f"could not start a sandbox: {what}"
-    if told.get("died"):
-        return SandboxDiedError(message)
-    number = told.get("errno")
-    return SandboxError(message) if number is None else ExecuteError(message, number)
 
 
 async def _abandon(starting: "asyncio.Task[IsolatedSandbox | SandboxError]") -> None:

@@ -30,15 +30,9 @@ from lampyr.worker.sandbox.calls import Calls
 from lampyr.worker.sandbox.client import Spawner
 from lampyr.worker.sandbox.disks import Disk, Disks
 from lampyr.worker.sandbox.forms import Forms
-from lampyr.worker.sandbox.isolated import (
-    IsolatedDriver,
-    IsolatedSandbox,
-    SandboxDiedError,
-    executed,
-    known_files,
-    listeners,
-)
+from lampyr.worker.sandbox.isolated import IsolatedDriver, IsolatedSandbox, known_files
 from lampyr.worker.sandbox.parked import Parked, Parking
+from lampyr.worker.sandbox.reports import SandboxDiedError, executed, listeners
 from lampyr.worker.sandbox.spawner.cgroups import describe
 from lampyr.worker.sandbox.templates import Templates
 
@@ -298,8 +292,9 @@ class NamespacesDriver(IsolatedDriver):
                 calls, data = self._forms.filled_in(plan, place)
         report.send(data or json.dumps(plan).encode())
         network = not message["waits"]
-        asked = {"fork": template.name, "id": message["id"], "network": network}
-        return asked | {"calls": calls is not None}, calls
+        base = 0 if calls is None else calls.base
+        asked = {"fork": template.name, "id": message["id"], "network": network, "calls": base}
+        return asked, calls
 
     def _message(self, sandbox: IsolatedSandbox, disk: Disk | None) -> dict[str, Any]:
         spec, slot = sandbox.spec, sandbox.slot

@@ -147,7 +147,7 @@ def _build_root(calls: Calls, host: Host, message: Mapping[str, Any]) -> None:
         _bind_read_only(calls, source, f"{top}{target}", _kept(source))
     for layer in message["layers"]:
         _bind_read_only(calls, layer, f"{top}/opt", _kept(layer))
-    tmp = f"{top}/tmp"
+    tmp = f"{top}{root.TMP}"
     if message["tmp_device"] is None:
         options = f"size={message['tmp_bytes']},mode=700,uid={uid},gid={gid}"
         _mount(calls, "tmpfs", tmp, "tmpfs", _NO_SPECIALS, options)
@@ -222,7 +222,7 @@ def _settle(calls: Calls, message: Mapping[str, Any]) -> None:
     calls.call("prctl", linux.PR_SET_DUMPABLE, 1)
 
 
-def _mount(
+def _mount(  # noqa: PLR0917 - in the order of the system call
     calls: Calls, source: str | None, target: str, kind: str | None, flags: int, data: str = ""
 ) -> None:
     texts = [0 if text is None else calls.text(text) for text in (source, target, kind)]

@@ -17,6 +17,8 @@ from lampyr.worker.network.keeper.nftables import Nftables
 from lampyr.worker.network.netlink import ADDRESS_CHANGES, LOOPBACK, Netlink
 
 _MTU_MAX = 1500
+_FIRST_INDEX = 100
+"""Of devices that need not be asked for theirs; the kernel's own begin at 1."""
 
 
 class Router:
@@ -79,9 +81,9 @@ class Router:
     def connect(self, index: int, namespace: int, inside: Netlink) -> None:
         """Give the namespace, in which the calling thread is, a device and a way out."""
         name, address = f"s{index}", ruleset.slot_address(index)
-        here = self.links.add_veth(name, "eth0", namespace, mtu=self.mtu)
+        here, device = _FIRST_INDEX + index, _FIRST_INDEX
+        self.links.add_veth(name, "eth0", namespace, mtu=self.mtu, index=here, peer_index=device)
         self.links.add_host_route(address, here)
-        device = inside.index("eth0")
         inside.keep_from_ipv6(device)
         inside.set_up(device)
         inside.add_address(device, address, 32)

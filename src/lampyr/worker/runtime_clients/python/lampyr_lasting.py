@@ -19,7 +19,7 @@ import gc
 import types
 
 _LASTING_MIN = 1 << 31
-"""No count of references gets there; CPython takes a word with this bit for an object that lasts."""
+"""No count of references gets there: CPython takes an object with this bit for one that lasts."""
 _OBJECTS_AT_ONCE = 5_000
 _WORD_BYTES = 16
 _SMALL_BYTES_MIN, _SMALL_BYTES_MAX = 48, 512

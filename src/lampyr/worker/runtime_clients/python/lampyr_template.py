@@ -20,6 +20,8 @@ import lampyr_runtime  # type: ignore[import-not-found]
 
 _SOURCES = "/mnt"
 _SPENT: list[object] = []
+_REHEARSALS = 10
+"""After which Python has made its bytecode as quick as it will be."""
 
 
 def main() -> None:
@@ -88,9 +90,8 @@ def _serve(about: dict[str, object]) -> None:
     import lampyr_lasting  # type: ignore[import-not-found]
 
     del sys.modules["lampyr_lasting"]
-    gc.collect()
-    for _ in range(10):
-        lampyr_parked._rehearse()
+    for _ in range(_REHEARSALS):
+        lampyr_parked.rehearse()
     gc.collect()
     _SPENT.append(lampyr_lasting.filled_gaps())
     lampyr_lasting.make_lasting()

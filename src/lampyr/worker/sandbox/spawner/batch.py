@@ -13,8 +13,10 @@ import mmap
 import os
 import struct
 
+from .child import Inherited
 from .linux import MACHINE
 from .pages import executable_page, release_page
+from .parting import Parting
 
 CODE = {
     "x86_64": bytes.fromhex(
@@ -47,8 +49,9 @@ class CallError(OSError):
 class Batch:
     """A place for calls, at the same address in every fork, and what makes them."""
 
-    def __init__(self, rules: bytes, machine: str = MACHINE) -> None:
-        """`rules`: the seccomp filter. Raise `LookupError` or `OSError` where it is not possible."""
+    def __init__(self, rules: bytes, parting: Parting, machine: str = MACHINE) -> None:
+        """`rules`: the seccomp filter. Raise `LookupError` or `OSError` where that cannot be."""
+        self.part = parting.part
         self._page = executable_page(CODE[machine])
         self._make = ctypes.PYFUNCTYPE(ctypes.c_long, ctypes.c_void_p, ctypes.c_long)(self._page)
         # Private, and not yet there: a fork writes to it without copying anything.
@@ -60,13 +63,13 @@ class Batch:
         self.filter = ctypes.addressof(self._filter)
         self._before = self._after = (0, 0)
 
-    def receive(self, fd: int) -> "dict[str, object]":
-        """In a fork: take the calls, and what comes with them."""
+    def receive(self, fd: int) -> "dict[str, str]":
+        """In a fork: take the calls, and the environment that comes with them."""
         size = os.readv(fd, [self._region])
         before, after, rest = COUNTS.unpack_from(self._region)
         self._before = self.base + DATA_BYTES, before
         self._after = self.base + DATA_BYTES + before * CALL.size, after
-        told: dict[str, object] = json.loads(self._region[size - rest : size])
+        told: dict[str, str] = json.loads(self._region[size - rest : size])
         return told
 
     def set_up(self) -> None:
@@ -86,9 +89,11 @@ class Batch:
             raise CallError(place, result & 0xFFFF_FFFF)
 
 
-def possible(rules: bytes) -> "Batch | None":
+def possible(inherited: Inherited) -> "Batch | None":
     """None where forks make their calls themselves."""
+    if inherited.parting is None:
+        return None
     try:
-        return Batch(rules)
+        return Batch(inherited.rules, inherited.parting)
     except (LookupError, OSError):
         return None

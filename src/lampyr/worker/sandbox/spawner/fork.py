@@ -86,7 +86,7 @@ def serve(about: "dict[str, object]") -> None:
     die_with_parent(signal.SIGKILL)
     inherited = Inherited(spawner, init.descriptor(), seccomp.build())
     inherited.server = CONTROL_FD
-    prepared = batch.possible(inherited.rules) if config.as_root and inherited.parting else None
+    prepared = batch.possible(inherited) if config.as_root else None
     if prepared is not None:
         os.dup2(spawner, batch.SPAWNER_FD, inheritable=False)
         about["calls"] = {"base": prepared.base, "filter": prepared.filter}
@@ -106,8 +106,8 @@ def serve(about: "dict[str, object]") -> None:
         else:
             if pid == 0:
                 control.detach()
-                if prepared is not None and message["calls"]:
-                    _become_by_calls(prepared, inherited, descriptors)
+                if message["calls"]:
+                    _become_by_calls(message["calls"], prepared, inherited, descriptors)
                 else:
                     _become_function(config, cgroups, inherited, message, descriptors)
                 return
@@ -118,11 +118,20 @@ def serve(about: "dict[str, object]") -> None:
 
 
 def _become_by_calls(
-    prepared: batch.Batch, inherited: Inherited, descriptors: "list[int]"
+    base: object,
+    prepared: "batch.Batch | None",
+    inherited: Inherited,
+    descriptors: "list[int]",
 ) -> None:
-    """The same with calls that the server has written down."""
+    """The same with calls that the server has written down.
+
+    For a template that has them at `base`: for one that has died, if that is another.
+    """
     step = "fork"
     report = descriptors[0]
+    if prepared is None or prepared.base != base:
+        os.write(report, b'{"error": "fork: another template", "died": true}')
+        os._exit(1)
     try:
         for place, fd in enumerate(descriptors):
             os.dup2(fd, batch.FIRST_FD + place, inheritable=False)
@@ -130,7 +139,7 @@ def _become_by_calls(
         step = "set-up"
         prepared.set_up()
         step = "first process"
-        inherited.parting.part(inherited.program, batch.FIRST_FD + _STATUS)
+        prepared.part(inherited.program, batch.FIRST_FD + _STATUS)
         prepared.settle()
     except BaseException as error:  # noqa: BLE001  A fork of a template must end here.
         said: dict[str, object] = {"error": f"{step}: {error}"}

@@ -5,7 +5,7 @@ sandbox can undo it.
 """
 
 # Without pathlib, which is a third of a bare interpreter.
-# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH211
+# ruff: noqa: PTH101, PTH102, PTH108, PTH211
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ PROC_EMPTY_FILES = ("kcore", "keys", "timer_list", "kallsyms", "sched_debug", "l
 PROC_EMPTY_DIRECTORIES = ("acpi", "scsi", "driver", "asound")
 # In a user namespace a mount keeps the restrictions it came with.
 KEPT_FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC
-_TMP = "/tmp"  # noqa: S108  The sandbox's own.
+TMP = "/tmp"  # noqa: S108  The sandbox's own.
 SHM = "/dev/shm"  # noqa: S108  The sandbox's own.
 DISK_OPTIONS = "discard,nobarrier,noinit_itable"
 """It is thrown away with the sandbox: fsync need not reach the disk."""
@@ -108,13 +108,13 @@ def build_again(
     """
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     staged = {
-        _TMP: config.root + _TMP,
+        TMP: config.root + TMP,
         SHM: f"{config.root}/mnt",
         "/proc": f"{config.root}/proc",
     }
-    _mount_tmp(start, staged[_TMP], owner)
+    _mount_tmp(start, staged[TMP], owner)
     mount("tmpfs", staged[SHM], "tmpfs", _SHM_FLAGS, f"size={start.shm_bytes},mode=1777")
-    for target in (_TMP, SHM):
+    for target in (TMP, SHM):
         copying.copy(f"{source}{target}", staged[target], owner)
     _mount_proc(staged["/proc"], config.empty)
     return [(target, picked_up(place, read_only=False)) for target, place in staged.items()]
