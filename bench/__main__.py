@@ -124,7 +124,7 @@ def _crowd(bench: Bench, work: Path) -> list[Row]:
     memory.touch()
     numbers = itertools.count()
     row, course = crowd.row(
-        bench.rounds, bench.runtime, lambda: lampyr(work / f"crowd{next(numbers)}")
+        bench.rounds, crowd.runtime_of(bench), lambda: lampyr(work / f"crowd{next(numbers)}")
     )
     bench.charts.append(
         charts.course(

@@ -25,6 +25,7 @@ from lampyr.api.call import Services
 from lampyr.api.push import PushApi
 from lampyr.api.server import FrontDoor
 from lampyr.app import drivers
+from lampyr.app.awake import Awake, helps
 from lampyr.app.listening import listen, raise_open_files, url_of
 from lampyr.app.stores import open_configured_store
 from lampyr.clock import Clock, SystemClock
@@ -184,6 +185,10 @@ async def open_lampyr(settings: Settings, clock: Clock) -> AsyncGenerator[str]:
         stack.push_async_callback(_end, door, services.queue)
         await door.open(api, listener, inside)
         tasks.start(store.warm_up(), "store warm-up")
+        if settings.stay_awake == "on" and helps():
+            awake = Awake(clock)
+            stack.callback(awake.close)
+            tasks.start(supervise(awake.look, "stay awake"), "stay awake")
         yield url
 
 

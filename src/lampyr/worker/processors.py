@@ -3,7 +3,8 @@
 A call passes from process to process. Where the next one sleeps on another processor, that one has
 to be woken: a few microseconds, but 30 and more in a virtual machine whose processors give up
 theirs at once when they have nothing to do. Linux can have them look for work for a moment first
-(https://docs.kernel.org/virt/guest-halt-polling.html), which then costs next to nothing.
+(https://docs.kernel.org/virt/guest-halt-polling.html), which then costs next to nothing. As root
+Lampyr asks for that itself while it is busy: see `app/awake.py`.
 """
 
 import asyncio
@@ -19,8 +20,8 @@ _NAME: Final = "hand-over between processors"
 SLOW_MICROSECONDS: Final = 15.0
 _POLLING: Final = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
 _MEND: Final = (
-    f"as root, and for as long as this host is up: echo 200000 > {_POLLING}; "
-    "each call of a function is quicker then by some such hand-overs"
+    "a busy Lampyr keeps processors awake, as root, unless stay_awake is off; for all programs, "
+    f"and for as long as this host is up: echo 200000 > {_POLLING}"
 )
 _SECONDS_MAX: Final = 10.0
 _CODE: Final = """\
