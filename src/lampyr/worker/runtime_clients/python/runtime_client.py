@@ -30,6 +30,9 @@ _ONE_WRITE_BYTES_MAX = 64 * 1024
 """Below this a copy is cheaper than a second system call."""
 _CAUSE_BYTES_MAX = 32 * 1024
 """A deep traceback would not fit into the headers that servers take; the trace goes without it."""
+_FOREVER = 1_000_000.0
+"""Seconds. Who waits for data without any limit is woken as well when what it has sent is read, to
+find nothing there: a socket with a limit waits for data alone."""
 
 _HEADERS = (
     "Lambda-Runtime-Aws-Request-Id",
@@ -54,6 +57,7 @@ class _Client:
     def __init__(self) -> None:
         self._user_agent = "aws-lambda-python"
         self._socket: socket | None = None
+        self._descriptor = -1
         self._unread = b""
         self._unsent: tuple[bytes, bytes, str] | None = None
         """Head and body of the response that waits for `next`, and what to call it in the log."""
@@ -99,7 +103,7 @@ class _Client:
     def _try_next(self) -> tuple[bytes, dict[str, str | int | None]]:
         connection = self._socket or self._connect()
         if self._unsent is None:
-            connection.sendall(self._next)
+            self._send(connection, self._next)
         else:
             self._send_with_next(connection)
             self._read_accepted(connection)
@@ -130,7 +134,7 @@ class _Client:
     def _send_with_next(self, connection: socket) -> None:
         head, body, _ = self._unsent  # type: ignore[misc]
         if len(body) < _ONE_WRITE_BYTES_MAX:
-            connection.sendall(b"".join((head, body, self._next)))
+            self._send(connection, b"".join((head, body, self._next)))
             return
         try:
             connection.sendall(head)
@@ -139,6 +143,15 @@ class _Client:
         except OSError:
             # Refused before all of it was read. Whether there is an answer shows when it is read.
             return
+
+    def _send(self, connection: socket, data: bytes) -> None:
+        """Without asking first whether there is room, as a socket with a limit does."""
+        try:
+            sent = os.write(self._descriptor, data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            connection.sendall(data[sent:])
 
     def _exchange_unsent(self) -> None:
         """Hand over a response without asking for the next invocation."""
@@ -171,6 +184,8 @@ class _Client:
         ).encode()
         connection = _local() if self._host == _OWN_NETWORK else None
         self._socket = connection = connection or _remote(host, int(port))
+        connection.settimeout(_FOREVER)
+        self._descriptor = connection.fileno()
         return connection
 
     def _disconnect(self) -> None:
