@@ -99,6 +99,37 @@ def test_a_fork_sees_what_a_plain_start_sees(lambda_client: Any, logging: Any) -
     assert answer["status"]["CapBnd"] == "0000000000000000"
 
 
+WITHOUT: Final = """
+import gc, importlib, json, os, sys, weakref
+FORKED = "lampyr_template" in sys.modules
+SDK = "bo" + "to3"
+class Own:
+    pass
+def handler(event, context):
+    loaded = SDK in sys.modules
+    client = importlib.import_module(SDK).client("sqs", region_name="eu-west-1")
+    mine = Own()
+    seen = weakref.ref(mine)
+    mine.itself = mine
+    del mine
+    gc.collect()
+    counts = [sys.getrefcount(each) > 1 << 28 for each in (json.loads, os.path.join, Own)]
+    return [FORKED, loaded, client.meta.region_name, seen() is None, counts]
+"""
+
+
+@pytest.mark.parametrize("runtime", ["python3.11", "python3.12", "python3.13"])
+def test_code_that_does_not_mention_the_sdk_is_forked_without_it_and_can_load_it(
+    lambda_client: Any, need: Any, runtime: str
+) -> None:
+    """From Python 3.12 on what the template had is there to stay; what is the function's is not."""
+    need(runtime)
+    configuration = {"MemorySize": random.randrange(512, 2000), "Timeout": 60}
+    answer = forked(lambda_client, WITHOUT, Runtime=runtime, **configuration)
+    lasting = runtime != "python3.11"
+    assert answer == [False, "eu-west-1", True, [lasting, lasting, False]]
+
+
 def test_a_fork_logs_its_errors_in_the_format_of_its_function(lambda_client: Any) -> None:
     code = """
 import sys
