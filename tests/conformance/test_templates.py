@@ -124,7 +124,7 @@ def test_code_that_does_not_mention_the_sdk_is_forked_without_it_and_can_load_it
 ) -> None:
     """From Python 3.12 on what the template had is there to stay; what is the function's is not."""
     need(runtime)
-    configuration = {"MemorySize": random.randrange(512, 2000), "Timeout": 60}
+    configuration: Any = {"MemorySize": random.randrange(512, 2000), "Timeout": 60}
     answer = forked(lambda_client, WITHOUT, Runtime=runtime, **configuration)
     lasting = runtime != "python3.11"
     assert answer == [False, "eu-west-1", True, [lasting, lasting, False]]

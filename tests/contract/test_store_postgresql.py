@@ -54,6 +54,16 @@ async def test_a_restart_of_the_database_fails_what_was_asked_meanwhile_and_noth
     await store.close()
 
 
+async def test_who_closes_gives_the_database_up_at_once(
+    postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
+    url = postgresql.new_database()
+    for number in range(20):
+        store = await open_postgresql(url, tmp_path / "store")
+        await store.functions.create(a_function(a_key(f"f{number}")))
+        await store.close()
+
+
 async def test_who_lost_the_database_to_another_server_writes_no_more(
     postgresql: PostgresqlServer, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -127,6 +128,7 @@ class _Database:
             return connection
         engine = self._engine()
         event.listen(engine, "connect", self._own)
+        event.listen(engine, "close", _give_up)
         return engine.connect()
 
     def _engine(self) -> Engine:
@@ -159,6 +161,13 @@ class _Database:
         if epoch != self._epoch:
             raise StoreError(f"the database {_shown(self._url)} has been taken by another Lampyr")
         connection.autocommit = False
+
+
+def _give_up(connection: Any, _record: Any) -> None:
+    """Of the lock, before the connection is closed: the server may end that a moment later."""
+    with contextlib.suppress(Exception):  # It is lost, and the lock with it.
+        connection.autocommit = True
+        connection.execute(f"SELECT pg_advisory_unlock({OWNER})")
 
 
 def _shown(url: str) -> str:
