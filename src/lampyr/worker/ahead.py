@@ -1,5 +1,6 @@
 """What of a start may be made ahead of it, as far as the function's code says."""
 
+import asyncio
 import os
 from collections import OrderedDict
 from collections.abc import Container, Iterable
@@ -50,20 +51,50 @@ class MadeAhead:
     def _look(
         self, version: FunctionVersion, runtime: Runtime, argv: tuple[str, ...], code: list[Path]
     ) -> Ahead:
-        configured = version.environment or {}
-        task, *layers = code
-        brought = [task, *python_in(layers, runtime.name)]
-        sdk = bool(runtime.template_argv) and mentions_sdk(brought)
         template = None
         if runtime.name in self._complete:
-            names = [entry.name for place in brought for entry in os.scandir(place)]
-            libraries = any((place / "lib").exists() for place in code)
-            if may_fork(runtime, configured, names, libraries=libraries):
-                template = template_of(runtime, sdk=sdk)
+            template = template_for(version, runtime, code)
         # Layers cannot be laid in a sandbox that is there.
-        late = bool(layers) or (task / "lib").exists()
-        park = None if late else park_of(runtime, argv, configured, template, sdk=sdk)
+        if len(code) > 1 or (code[0] / "lib").exists():
+            return Ahead(template=template)
+        sdk = template is not None and template == template_of(runtime, sdk=True)
+        park = park_of(runtime, argv, version.environment or {}, template, sdk=sdk)
         return Ahead(template=template, park=park)
+
+
+def template_for(
+    version: FunctionVersion, runtime: Runtime, code: list[Path]
+) -> TemplateSpec | None:
+    """What a function may be forked from once its runtime is complete."""
+    task, *layers = code
+    brought = [task, *python_in(layers, runtime.name)]
+    names = [entry.name for place in brought for entry in os.scandir(place)]
+    libraries = any((place / "lib").exists() for place in code)
+    if not may_fork(runtime, version.environment or {}, names, libraries=libraries):
+        return None
+    return template_of(runtime, sdk=mentions_sdk(brought))
+
+
+class Expected:
+    """Templates that functions will want, made as soon as their runtime is complete."""
+
+    def __init__(self, driver: SandboxDriver, complete: Container[str]) -> None:
+        self._driver = driver
+        self._complete = complete
+        self._waiting: dict[str, dict[str, TemplateSpec]] = {}
+        """By the runtime's name, and their own."""
+
+    async def function(self, version: FunctionVersion, runtime: Runtime, code: list[Path]) -> None:
+        """One that may be called soon."""
+        template = await asyncio.to_thread(template_for, version, runtime, code)
+        if template is not None:
+            self._waiting.setdefault(runtime.name, {})[template.name] = template
+            if runtime.name in self._complete:
+                self.complete(runtime.name)
+
+    def complete(self, runtime: str) -> None:
+        for template in self._waiting.pop(runtime, {}).values():
+            self._driver.expect(template)
 
 
 class _Parts(Protocol):

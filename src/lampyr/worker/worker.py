@@ -15,7 +15,7 @@ from lampyr.model.invocation import Invocation
 from lampyr.observe.base import LogSink
 from lampyr.tasks import Tasks
 from lampyr.worker import outcomes
-from lampyr.worker.ahead import NOTHING, MadeAhead, initialization_type, may_be_origin
+from lampyr.worker.ahead import NOTHING, Expected, MadeAhead, initialization_type, may_be_origin
 from lampyr.worker.code import CodeCache, CodeMissingError
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
@@ -26,7 +26,6 @@ from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
-from lampyr.worker.runtimes.forks import template_of
 from lampyr.worker.runtimes.model import OPT
 from lampyr.worker.sandbox.base import (
     ExecuteError,
@@ -88,6 +87,7 @@ class Worker:
         self._complete_runtimes: set[str] = set()
         """Whose every module is compiled."""
         self._ahead = MadeAhead(self._complete_runtimes)
+        self._expected = Expected(parts.driver, self._complete_runtimes)
         self._snap_start = SnapStart(parts.clock, tasks, self)
         self.snapshots = self._snap_start.snapshots
 
@@ -101,7 +101,7 @@ class Worker:
             )
         try:
             runtime = await self._runtime(version)
-            await self._code(version, runtime)
+            code = await self._code(version, runtime)
             layers = await self._layers(version, runtime)
             extensions = await asyncio.to_thread(extensions_in, layers)
         except RuntimeMissingError as error:
@@ -114,6 +114,8 @@ class Worker:
                 f"has some in /opt/extensions: {', '.join(extensions)}",
                 code="InvalidConfiguration",
             )
+        if self._parts.templates and not version.has_snapshot:
+            await self._expected.function(version, runtime, [code, *layers])
         return await self._snap_start.publish(version) if version.has_snapshot else None
 
     async def start(
@@ -203,9 +205,7 @@ class Worker:
             log.info("runtime is not fully compiled: %s", error)
             return
         self._complete_runtimes.add(name)
-        runtime = self._runtimes[name]
-        if self._parts.templates and runtime.template_argv:
-            self._parts.driver.expect(template_of(runtime, sdk=False))
+        self._expected.complete(name)
 
     async def _code(self, version: FunctionVersion, runtime: Runtime) -> Path:
         sha256 = base64.b64decode(version.code_sha256).hex()
