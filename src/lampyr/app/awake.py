@@ -10,6 +10,7 @@ A processor that stays awake has work for nobody else, so it is asked for only w
 help, and only while this process is busy.
 """
 
+import logging
 import os
 import struct
 import time
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from lampyr.clock import Clock
+
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.1
 BUSY_SHARE: Final = 0.02
@@ -59,6 +62,7 @@ class Awake:
         self._before = clock.monotonic(), computed()
         self._calm = 0
         self._held = -1
+        self._refused = False
 
     @property
     def asked(self) -> bool:
@@ -71,15 +75,20 @@ class Awake:
         passed, used = (after - before for after, before in zip(now, self._before, strict=True))
         self._before = now
         self._calm = 0 if used >= passed * BUSY_SHARE else self._calm + 1
-        if self._calm == 0 and not self.asked:
+        if self._calm == 0 and not self.asked and not self._refused:
             self._ask()
         elif self._calm >= CALM_LOOKS:
             self.close()
 
     def _ask(self) -> None:
         """No latency at all is what keeps a processor from giving itself up."""
-        self._held = os.open(self._request, os.O_WRONLY | os.O_CLOEXEC)
-        os.write(self._held, struct.pack("=i", 0))
+        try:
+            self._held = os.open(self._request, os.O_WRONLY | os.O_CLOEXEC)
+            os.write(self._held, struct.pack("=i", 0))
+        except OSError as error:
+            log.info("processors are not kept awake", extra={"reason": str(error)})
+            self.close()
+            self._refused = True
 
     def close(self) -> None:
         """Ask for nothing."""

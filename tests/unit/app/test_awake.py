@@ -70,6 +70,15 @@ async def test_a_second_after_the_last_call_they_may_sleep(process: Process) -> 
     assert not process.awake.asked
 
 
+async def test_where_the_kernel_refuses_nothing_is_asked_again(process: Process) -> None:
+    process.request.unlink()
+    await process.computes(ENOUGH, looks=3)
+    assert not process.awake.asked
+    process.request.touch()
+    await process.computes(ENOUGH, looks=3)
+    assert process.request.read_bytes() == b""
+
+
 @pytest.mark.parametrize(
     ("driver", "request_name", "expected"),
     [
