@@ -20,6 +20,8 @@ class Row:
     ours: str
     inside: bool | None
     """None when there is nothing to compare with the budget."""
+    is_budget: bool = True
+    """Whether it is what the budget is about, or a comparison with it."""
     share_inside: bool | None = None
     """Of a budget that is a share of a rival's figure as well: never told in place of the other."""
     rivals: Mapping[str, str] = field(default_factory=dict)
@@ -29,6 +31,8 @@ class Row:
     def verdict(self) -> str:
         if self.inside is None:
             return "not measured"
+        if not self.is_budget:
+            return f"{'inside' if self.inside else 'outside'}, as a comparison"
         if self.inside or self.share_inside is None:
             return "inside" if self.inside else "**outside**"
         return f"**outside**; as a share {'inside' if self.share_inside else '**outside**'}"
@@ -60,11 +64,12 @@ def document(rows: Sequence[Row], *, rounds: int, seconds: float, load: str) -> 
         f"up at once and take turns, {rounds} rounds each. p50 and p99 are the medians of the",
         "rounds' own. “Limit” is what the same load generator measures against a bare echo server",
         "(asyncio, uvloop and httptools, no function): the caller's own cost is in every figure.",
-        "“All on one core”: with one caller only one process is at work at a time; on two cores",
-        "each hand-over wakes the other one, which takes some 35 µs in a virtual machine whose",
-        "processors sleep at once when they have no work (`lampyr doctor` tells). While it is",
-        "busy, Lampyr keeps them awake there (`stay_awake`), and no other program does; what it",
-        "costs a caller to be woken is less then, too.",
+        "One caller has only one process at work at a time; on two cores each hand-over wakes the",
+        "other one, which takes some 35 µs in a virtual machine whose processors sleep at once when",
+        "they have no work (`lampyr doctor` tells). While it is busy, Lampyr keeps them awake there",
+        "(`stay_awake`), and no other program does; what it costs a caller to be woken is less",
+        "then, too. “All on one core” is the same without any such wait, and without any second",
+        "processor: a comparison, as the budgets are for a machine with two.",
         "“Of CPU”: what all processes of a program computed for one call, the caller's own apart.",
         "Where a budget has a share too, that is its figure divided by the rival's on the machine",
         "for which it was set; what is over the budget is outside, whatever its share.",

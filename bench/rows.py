@@ -57,6 +57,7 @@ def _caller_rows(
                 budget=str(budget),
                 ours=pair(ours, microseconds) + _share(ours, series.get(EMULATOR)),
                 inside=budget.holds(ours),
+                is_budget=placing is Placing.FREE,
                 share_inside=budget.share_holds(ours, series.get(EMULATOR)),
                 rivals=rivals(series, microseconds),
                 limit=pair(series[LIMIT], microseconds),
