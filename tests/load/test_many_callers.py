@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -93,3 +95,25 @@ async def test_64_callers_without_one_error(server: LampyrServer) -> None:
     assert usage.memory_peak() < 400 * MIB
     eventually("idle ones are reclaimed", lambda: not anatomy(server).functions)
     eventually("their groups too", lambda: alone(server))
+
+
+CROWD = 1_000
+
+
+def test_a_crowd_that_comes_while_the_server_is_busy_is_let_in(server: LampyrServer) -> None:
+    """The kernel has room for them: else it drops them, and each tries again after a second."""
+    port = int(server.endpoint_url.rpartition(":")[2])
+    assert server.process is not None
+    os.kill(server.process.pid, signal.SIGSTOP)
+    crowd = []
+    try:
+        for _ in range(CROWD):
+            caller = socket.create_connection(("127.0.0.1", port), timeout=0.9)
+            caller.settimeout(60)
+            caller.sendall(b"GET /_lampyr/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            crowd.append(caller)
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    assert {caller.recv(12) for caller in crowd} == {b"HTTP/1.1 200"}
+    for caller in crowd:
+        caller.close()
