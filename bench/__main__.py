@@ -82,8 +82,10 @@ def measure(
     }
     if not only or "17" in only:
         yield from attempt("17", end, lambda: [rows.start(rounds, starts)])
+    bench = Bench(rounds=rounds, runtime=RUNTIME, servers={}, say=say, charts=shown)
+    if not only or "10" in only:  # Which no other program takes part in.
+        yield from attempt("10", end, lambda: _crowd(bench, work))
     with ExitStack() as stack:
-        bench = Bench(rounds=rounds, runtime=RUNTIME, servers={}, say=say, charts=shown)
         _start_all(bench, stack, work)
         measurements: dict[str, Callable[[], list[Row]]] = {
             "1": lambda: rows.warm(bench),
@@ -95,7 +97,6 @@ def measure(
             "7": lambda: cold.boto3_client(bench),
             "8": lambda: cold.snap_start(bench),
             "9": lambda: cold.node(bench),
-            "10": lambda: _crowd(bench, work),
             "11": lambda: cold.memory(bench),
             "12": lambda: asynchronous.rows(bench),
             "13": lambda: _sources(bench, work),

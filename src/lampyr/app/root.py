@@ -70,7 +70,7 @@ STOP_GRACE_SECONDS: Final = 2.0
 """Invocations in progress may end within this time after SIGTERM."""
 RECLAIM_SECONDS_MAX: Final = 1.0
 """Also how soon a shortage of memory is seen."""
-STARTS_PER_CPU: Final = 4
+STARTS_PER_CPU: Final = 6
 """Environments that start at once: more would only make each of them slower."""
 DOWNLOAD_SECRET_BYTES: Final = 32
 SWITCH_SECONDS: Final = 0.0005
