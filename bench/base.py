@@ -1,9 +1,10 @@
 """What is up during a run, and how it is called in turn."""
 
+import contextlib
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -69,6 +70,15 @@ class Bench:
     say: Callable[[str], None]
     charts: list[Chart] = field(default_factory=list)
     """To be drawn when all is measured."""
+
+    @contextlib.contextmanager
+    def alone(self, program: str) -> Iterator[None]:
+        """The others are stopped meanwhile, but Lampyr, which does next to nothing when idle."""
+        with contextlib.ExitStack() as stack:
+            for name, server in self.servers.items():
+                if name not in {program, LAMPYR}:
+                    stack.enter_context(server.stopped())
+            yield
 
     def target(self, program: str, function: str, body: bytes = BODY) -> Target:
         name = self.only.get(program) or self.prefixes.get(program, "") + function

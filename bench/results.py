@@ -70,6 +70,7 @@ def document(rows: Sequence[Row], *, rounds: int, seconds: float, load: str) -> 
         "there (`stay_awake`), and no other program does; what it costs a caller to be woken is",
         "less then, too. “All on one core” is the same without any such wait, and without any",
         "second processor: a comparison, as the budgets are for a machine with two.",
+        "Where many call, the other programs are stopped while one takes its turn (row 4).",
         "“Of CPU”: what all processes of a program computed for one call, the caller's own apart.",
         "Where a budget has a share too, that is its figure divided by the rival's on the machine",
         "for which it was set; what is over the budget is outside, whatever its share.",

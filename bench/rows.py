@@ -129,7 +129,8 @@ def throughput(bench: Bench) -> list[Row]:
             wrk(bench.target(program, "echo"), connections, 2, Series())
         for _ in range(bench.rounds):
             for program in programs:
-                wrk(bench.target(program, "echo"), connections, WRK_SECONDS, series[program])
+                with bench.alone(program):
+                    wrk(bench.target(program, "echo"), connections, WRK_SECONDS, series[program])
         ours = series[LAMPYR]
         rival = series.get("serverless-offline")
         times = None if rival is None else ours.p50 / rival.p50
