@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,8 @@ from lampyr.worker.sandbox.base import Exit, NothingAhead, SandboxError, Sandbox
 from lampyr.worker.sandbox.instance import Instance
 from lampyr.worker.sandbox.reports import SandboxDiedError
 from lampyr.worker.sandbox.spawner.cgroups import Cgroups, quota_microseconds
+
+log = logging.getLogger(__name__)
 
 _UIDS: Final = 0x1_0000
 _INSTANCES: Final = 0x800
@@ -246,6 +249,7 @@ class IsolatedDriver(NothingAhead):
         if isinstance(result, SandboxDiedError) and not self._closed and not spec.restored_from:
             # Its launcher was killed under it, or it was: that is not the function's fault.
             # Nor is it to be forked from what may have just died.
+            log.warning("a sandbox is started anew", extra={"reason": str(result)})
             self._names.add(spec.environment_id)
             result = await self._attempt(replace(spec, template=None))
         return result
