@@ -70,9 +70,6 @@ def anatomy_of(top: int) -> Anatomy:
 def is_parked(function: int) -> bool:
     """Whether it was made ahead, and waits to hear of its function."""
     with contextlib.suppress(OSError):
-        groups = Path(f"/proc/{function}/cgroup").read_text()
-        if "/lampyr-" in groups:  # It has one before it has a descriptor.
-            return "/parked-" in groups
         return os.readlink(f"/proc/{function}/fd/0").startswith("pipe:")  # noqa: PTH115
     return False
 
