@@ -77,7 +77,7 @@ class Forge(LocalBench):
         task.mkdir(mode=0o755)
         (task / "app.py").write_text(code)
         spec = SandboxSpec(
-            environment_id=f"fork-{self.count}",
+            environment_id=f"forked-{self.count}",
             argv=self.runtime.argv,
             variables={
                 "AWS_LAMBDA_RUNTIME_API": "{runtime_api}",

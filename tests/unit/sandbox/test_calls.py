@@ -19,9 +19,7 @@ PLACE = Place(base=BASE, filter=0x7777)
 
 
 def host(cgroups: Any) -> Host:
-    return Host(
-        root="/run/root", empty="/run/empty", cgroups=cgroups, last_capability=40, hidden=HIDDEN
-    )
+    return Host(root="/run/root", cgroups=cgroups, last_capability=40, hidden=HIDDEN)
 
 
 def message(**changes: Any) -> dict[str, Any]:

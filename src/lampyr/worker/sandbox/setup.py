@@ -23,7 +23,8 @@ from lampyr.worker.sandbox.spawner.child import OOM_SCORE
 from lampyr.worker.sandbox.spawner.fork import CONTROL_FD
 from lampyr.worker.sandbox.spawner.plan import INSIDE_GID, INSIDE_UID
 
-REPORT_FD, OUTPUT_FD, TELEMETRY_FD, STATUS_FD, NETWORK_FD = range(FIRST_FD, FIRST_FD + 5)
+_, OUTPUT_FD, TELEMETRY_FD, _, NETWORK_FD = range(FIRST_FD, FIRST_FD + 5)
+"""The others, of the report and of the status, the fork uses itself."""
 _STDIN_FD: Final = FIRST_FD + 5
 _SCRATCH_FD: Final = FIRST_FD + 20
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC
@@ -48,7 +49,6 @@ class Host:
     """What is the same for every sandbox."""
 
     root: str
-    empty: str
     cgroups: Cgroups | None
     last_capability: int
     hidden: Sequence[tuple[str, str, int]]
@@ -65,7 +65,6 @@ def look_around(root_path: str, empty: str, cgroups: Cgroups | None) -> Host:
     ]
     return Host(
         root=root_path,
-        empty=empty,
         cgroups=cgroups,
         last_capability=int((there / "sys/kernel/cap_last_cap").read_text()),
         hidden=[each for each in hidden if (there / each[0]).exists()],
