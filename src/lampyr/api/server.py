@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 
+from lampyr.api.together import Together
 from lampyr.api.warm import Plan
 from lampyr.clock import Clock
 from lampyr.http1 import HEAD_END, BrokenStreamError, Connection, Request, Response, chunk, encode
@@ -69,6 +70,7 @@ class FrontDoor:
         self.connections: set[FrontConnection] = set()
         self.repeats: dict[bytes, Repeat] = {}
         """By head: what need not be read again when it comes again."""
+        self.together = Together()
         self._servers: list[asyncio.Server] = []
         self._empty = asyncio.Event()
 
@@ -192,10 +194,9 @@ class FrontConnection(Connection):
         head = data[:end]
         repeat = self._door.repeats.get(head)
         if repeat is not None and repeat.length == len(data) - end and self._is_free():
-            self._keep = self.serving = True
-            if self._door.api.begin(repeat.plan, data[end:], self._done):
+            self._keep = True
+            if self._begin(repeat.plan, data[end:]):
                 return
-            self.serving = False
         self._first = None
         super().data_received(data)
         first = self._first
@@ -212,12 +213,10 @@ class FrontConnection(Connection):
             plan = self._door.api.plan(request)
             if plan is not None:
                 self._keep = request.keep_alive
-                self.serving = True
-                if self._door.api.begin(plan, request.body, self._done):
+                if self._begin(plan, request.body):
                     if plan.repeats and request.keep_alive:
                         self._first = Repeat(plan, len(request.body))
                     return
-                self.serving = False
             elif (answer := self._door.api.read(request)) is not None:
                 self._send(answer, keep=request.keep_alive)
                 return
@@ -232,7 +231,21 @@ class FrontConnection(Connection):
         """Whether the next answer may be that to a request which comes now."""
         return not self._requests and self._writable is None and not self._last
 
+    def _begin(self, plan: Plan, body: bytes) -> bool:
+        """Serve it without a task; false where it takes more."""
+        door = self._door
+        self.serving = True
+        door.together.waiting += 1
+        if door.api.begin(plan, body, self._done):
+            return True
+        door.together.waiting -= 1
+        self.serving = False
+        return False
+
     def _done(self, answer: bytes) -> None:
+        self._door.together.tell(self._tell, answer)
+
+    def _tell(self, answer: bytes) -> None:
         """The answer to what was begun without a task."""
         self.serving = False
         self._send(answer, keep=self._keep)

@@ -15,8 +15,9 @@ from typing import Final
 
 from lampyr.cluster.base import Environment
 
-AT_ONCE: Final = 2 * (os.cpu_count() or 1)
-"""Of one function version: one at work on each processor, and one that follows."""
+AT_ONCE: Final = 3 * (os.cpu_count() or 1)
+"""Of one function version: one at work on each processor, one that follows, and one whose answer is
+on its way."""
 BASE_SECONDS: Final = 0.0004
 """A function that takes longer may wait for something: as many times more of it are at once."""
 QUICK_SECONDS: Final = 0.002

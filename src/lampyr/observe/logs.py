@@ -38,7 +38,7 @@ EVENT_BYTES: Final = 100
 log = logging.getLogger(__name__)
 
 
-_Pending = tuple[LogGroup, Sequence[LogEvent] | LogRecord, int]
+_Pending = tuple[LogGroup, tuple[LogEvent, ...] | LogRecord, int]
 """What was appended, and the bytes it is taken to need. A bare tuple: made on the warm path."""
 
 
@@ -79,7 +79,7 @@ class FileLogStore:
         size = EVENT_BYTES * len(events)
         for event in events:
             size += len(event.message)
-        self._put((group, events, size))
+        self._put((group, tuple(events), size))
 
     def append_record(self, group: LogGroup, record: LogRecord) -> None:
         self._put((group, record, RECORD_BYTES))
@@ -217,14 +217,16 @@ class FileLogStore:
             pass
         self._note_lost()
         chunks: dict[LogGroup, list[bytes]] = {}
+        last: LogGroup | None = None
+        chunk: list[bytes] = []
         for group, events, _ in batch:
-            chunk = chunks.setdefault(group, [])
-            lines = None if isinstance(events, Sequence) else events.lines()
+            if group is not last:
+                last, chunk = group, chunks.setdefault(group, [])
+            lines = None if isinstance(events, tuple) else events.lines()
             if lines is not None:
                 chunk.append(lines)
-                continue
-            for event in _made(events):
-                chunk.append(encode(event))
+            else:
+                chunk += map(encode, _made(events))
         self._stuck += [(group, b"".join(chunk)) for group, chunk in chunks.items()]
         self._written += size
         if batch and self.on_written is not None:
@@ -239,5 +241,5 @@ class FileLogStore:
             self._stuck.append((group, encode(event)))
 
 
-def _made(events: Sequence[LogEvent] | LogRecord) -> Sequence[LogEvent]:
-    return events if isinstance(events, Sequence) else events.events()
+def _made(events: tuple[LogEvent, ...] | LogRecord) -> Sequence[LogEvent]:
+    return events if isinstance(events, tuple) else events.events()

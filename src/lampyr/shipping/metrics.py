@@ -27,9 +27,14 @@ from lampyr.worker.report import Status
 
 FIGURES_MAX: Final = 3_000
 """Of minutes that nobody took; then the oldest are forgotten."""
+RUNS_MAX: Final = 1_000
+"""Functions and minutes whose invocations are summed apart before they are figures."""
 DATA_PER_CALL: Final = 200
 IN_MILLISECONDS: Final = frozenset({"AsyncEventAge"})
 """Of those that are counted elsewhere."""
+
+_Which = tuple[str, str, int]
+"""The version, the ARN that was invoked, and the minute in which it ended."""
 
 Written = tuple[LogGroup, Sequence[LogEvent] | LogRecord, int]
 
@@ -40,34 +45,41 @@ class MetricBook:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._figures: dict[Metric, Figures] = {}
+        self._runs: dict[_Which, _Runs] = {}
+        """Invocations that are no figures yet: each is part of a dozen."""
 
     def written(self, batch: Sequence[Written]) -> None:
         """What the log store wrote; invocations that ended are among it.
 
-        Those of one function in one minute are summed first: this thread takes its time from
-        callers.
+        They are only summed here, by function and minute: this thread takes its time from callers.
         """
-        runs: dict[tuple[str, str, int], _Runs] = {}
+        ended: dict[_Which, list[End]] = {}
         for _, item, _ in batch:
             if isinstance(item, End):
-                arn, minute = item.form.function_arn, item.now_ms // (1_000 * MINUTE)
-                which = (arn, item.report.invoked_arn, minute)
-                found = runs.get(which)
+                minute = item.now_ms // (1_000 * MINUTE)
+                which = (item.form.function_arn, item.report.invoked_arn, minute)
+                found = ended.get(which)
                 if found is None:
-                    found = runs[which] = _Runs(item)
-                found.add(item)
-        if runs:
+                    ended[which] = [item]
+                else:
+                    found.append(item)
+        if ended:
             with self._lock:
-                for found in runs.values():
-                    self._ended(found)
-                self._make_room()
+                for which, ends in ended.items():
+                    runs = self._runs.get(which)
+                    if runs is None:
+                        runs = self._runs[which] = _Runs(ends[0])
+                    runs.add(ends)
+                if len(self._runs) > RUNS_MAX:
+                    self._sum_up()
 
     def add(
         self, key: FunctionKey, invoked_arn: str, at: float, name: str, value: float = 1.0
     ) -> None:
         """A count that is no invocation's, such as `Throttles`."""
         with self._lock:
-            self._add(key, (_resource(key, invoked_arn), ""), at, ((name, COUNT, {value: 1}),))
+            figures = Figures.of({value: 1})
+            self._add(key, (_resource(key, invoked_arn), ""), at, ((name, COUNT, figures),))
             self._make_room()
 
     def counted(self, statistics: Mapping[Fresh, Statistic]) -> None:
@@ -80,6 +92,7 @@ class MetricBook:
     def take(self) -> dict[Metric, Figures]:
         """All figures so far; they are the caller's now."""
         with self._lock:
+            self._sum_up()
             found, self._figures = self._figures, {}
         return found
 
@@ -90,15 +103,22 @@ class MetricBook:
             self._figures = figures
             self._make_room()
 
+    def _sum_up(self) -> None:
+        """What was summed by function and minute is figures now."""
+        ended, self._runs = self._runs, {}
+        for runs in ended.values():
+            self._ended(runs)
+        self._make_room()
+
     def _ended(self, runs: "_Runs") -> None:
         form = runs.first.form
         parts = form.function_arn.split(":")
         key = FunctionKey(parts[4], parts[3], form.function_name)
         resource = _resource(key, runs.first.report.invoked_arn)
-        errors = {0.0: runs.count - runs.errors, 1.0: runs.errors}
+        count, errors = runs.durations.count, runs.errors
         figures = (
-            ("Invocations", COUNT, {1.0: runs.count}),
-            ("Errors", COUNT, {value: times for value, times in errors.items() if times}),
+            ("Invocations", COUNT, Figures.of({1.0: count})),
+            ("Errors", COUNT, Figures.of({0.0: count - errors, 1.0: errors})),
             ("Duration", MILLISECONDS, runs.durations),
         )
         self._add(key, (resource, form.version), runs.first.now_ms / 1_000, figures)
@@ -117,17 +137,16 @@ class MetricBook:
         key: FunctionKey,
         ran: tuple[str, str],
         at: float,
-        figures: Sequence[tuple[str, str, Mapping[float, int]]],
+        figures: Sequence[tuple[str, str, Figures]],
     ) -> None:
         minute = int(at) // MINUTE * MINUTE
         for dims in dimensions(key.name, *ran):
-            for name, unit, values in figures:
+            for name, unit, some in figures:
                 metric = Metric(key.account_id, key.region, minute, name, unit, dims)
                 found = self._figures.get(metric)
                 if found is None:
                     found = self._figures[metric] = Figures()
-                for value, times in values.items():
-                    found.add(value, times)
+                found.absorb(some)
 
     def _make_room(self) -> None:
         while len(self._figures) > FIGURES_MAX:
@@ -139,17 +158,13 @@ class _Runs:
 
     def __init__(self, first: End) -> None:
         self.first = first
-        self.count = 0
         self.errors = 0
-        self.durations: dict[float, int] = {}
-        """How often each came."""
+        self.durations = Figures()
 
-    def add(self, end: End) -> None:
-        report = end.report
-        duration = round(report.duration_ms, 2)
-        self.count += 1
-        self.errors += report.status is not Status.SUCCESS
-        self.durations[duration] = self.durations.get(duration, 0) + 1
+    def add(self, ends: Sequence[End]) -> None:
+        reports = [end.report for end in ends]
+        self.errors += sum(report.status is not Status.SUCCESS for report in reports)
+        self.durations.add_all([round(report.duration_ms, 2) for report in reports])
 
 
 def _resource(key: FunctionKey, invoked_arn: str) -> str:

@@ -4,7 +4,8 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogE
 https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -74,6 +75,30 @@ class Figures:
     most: float = 0.0
     values: dict[float, int] | None = field(default_factory=dict)
     """How often each value came; None when there were too many different ones."""
+
+    @classmethod
+    def of(cls, values: Mapping[float, int]) -> "Figures":
+        """`values`: how often each came, if at all."""
+        figures = cls()
+        for value, times in values.items():
+            if times:
+                figures.add(value, times)
+        return figures
+
+    def add_all(self, values: Sequence[float]) -> None:
+        """At least one."""
+        if self.values is not None:
+            for value, times in Counter(values).items():
+                self.add(value, times)
+        else:
+            self.merge(Statistic(len(values), sum(values), min(values), max(values)))
+
+    def absorb(self, other: "Figures") -> None:
+        if other.values is not None:
+            for value, times in other.values.items():
+                self.add(value, times)
+        else:
+            self.merge(Statistic(other.count, other.total, other.least, other.most))
 
     def add(self, value: float, times: int = 1) -> None:
         self.least = value if not self.count else min(self.least, value)

@@ -61,13 +61,7 @@ class End:
         form, start, report = self.form, self.start, self.report
         if form.json or start is None or report.trace is not None:
             return None
-        stamp = f"{self.now_ms}\t{form.stream}\t"
-        text = (
-            f"{start.now_ms}\t{form.stream}\t{lines.start_text(form, report.request_id)}\n"
-            f"{stamp}{lines.end_text(report.request_id)}\n"
-            f"{stamp}{lines.report_text(form, report)}\n"
-        )
-        return text.encode()
+        return lines.invocation_lines(form, start.now_ms, self.now_ms, report).encode()
 
 
 class Tail:

@@ -114,10 +114,10 @@ def end_text(request_id: str) -> str:
 
 
 def report_text(form: LogForm, report: Report) -> str:
-    init, restore = report.init_ms, report.restore_ms
+    init, restore, took = report.init_ms, report.restore_ms, report.duration_ms
     text = (
-        f"REPORT RequestId: {report.request_id}\tDuration: {report.duration_ms:.2f} ms\t"
-        f"Billed Duration: {billed_ms(report.duration_ms, init or restore)} ms\t"
+        f"REPORT RequestId: {report.request_id}\tDuration: {took:.2f} ms\t"
+        f"Billed Duration: {billed_ms(took, init or restore)} ms\t"
         f"Memory Size: {form.memory_mb} MB\tMax Memory Used: {report.max_memory_mb} MB\t"
     )
     if init is not None:
@@ -125,11 +125,22 @@ def report_text(form: LogForm, report: Report) -> str:
     if restore is not None:
         text += f"Restore Duration: {restore:.2f} ms\t"
         text += f"Billed Restore Duration: {billed_ms(restore, None)} ms\t"
-    text += _status_text(report.status, report.error_type)
+    if report.status is not Status.SUCCESS:
+        text += _status_text(report.status, report.error_type)
     if report.trace is not None:
         trace = report.trace
         text += f"\nXRAY TraceId: {trace.trace_id}\tSegmentId: {trace.segment_id}\tSampled: true\t"
     return text
+
+
+def invocation_lines(form: LogForm, began_ms: int, ended_ms: int, report: Report) -> str:
+    """START, END and REPORT of an invocation that is not sampled, as the file store has lines."""
+    ended, request_id = f"{ended_ms}\t{form.stream}\t", report.request_id
+    return (
+        f"{began_ms}\t{form.stream}\tSTART RequestId: {request_id} Version: {form.version}\n"
+        f"{ended}END RequestId: {request_id}\n"
+        f"{ended}{report_text(form, report)}\n"
+    )
 
 
 def init_start_text(runtime_version: str, runtime_version_arn: str) -> str:
