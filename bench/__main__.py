@@ -2,8 +2,8 @@
 
     python -m bench [--rounds 5] [--only 1,4,17] [--output FILE]
 
-Bounded at twenty-five minutes beside the first installation of the rivals. A program that cannot be had
-here is left out of the table, with the reason on stderr; without Lampyr itself it fails.
+Bounded at twenty-five minutes beside the first installation of the rivals. A program that cannot
+be had here is left out of the table, with the reason on stderr; without Lampyr itself it fails.
 """
 
 import argparse
@@ -147,16 +147,19 @@ def attempt(number: str, end: float, measurement: Callable[[], list[Row]]) -> li
     """One row that fails must not cost the others; the table says so."""
     begun = time.monotonic()
     if begun > end:
-        reason = f"the {SECONDS_MAX:.0f} s were over"
-    else:
-        try:
-            found = measurement()
-            say(f"row {number}: {time.monotonic() - begun:.0f} s")
-            return found
-        except Exception as error:  # noqa: BLE001 - whatever a measured program does wrong
-            traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}".splitlines()[0][:200].replace("|", "/")
-    return [Row(number=number, metric="", budget="", ours=f"failed: {reason}", inside=None)]
+        return [_failed(number, f"the {SECONDS_MAX:.0f} s were over")]
+    try:
+        found = measurement()
+    except Exception as error:  # noqa: BLE001 - whatever a measured program does wrong
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        return [_failed(number, reason.replace("|", "/"))]
+    say(f"row {number}: {time.monotonic() - begun:.0f} s")
+    return found
+
+
+def _failed(number: str, reason: str) -> Row:
+    return Row(number=number, metric="", budget="", ours=f"failed: {reason}", inside=None)
 
 
 def lampyr(data: Path, idle_seconds: float = 3_600) -> Server:

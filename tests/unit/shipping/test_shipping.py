@@ -69,6 +69,32 @@ def test_a_minute_of_many_different_values_is_sent_as_statistics() -> None:
     assert statistics["Maximum"] == VALUES_MAX + 9.0
 
 
+def test_figures_of_figures_are_those_of_all_their_values() -> None:
+    for few in ([3.0, 1.0], [float(number) for number in range(2 * VALUES_MAX)]):
+        alone, more, both = Figures(), Figures(), Figures()
+        alone.add_all([2.0, 2.0])
+        more.add_all(few)
+        more.add_all([0.5])
+        both.absorb(alone)
+        both.absorb(more)
+        assert (both.count, both.total) == (len(few) + 3, sum(few) + 4.5)
+        assert (both.least, both.most) == (0.0 if 0.0 in few else 0.5, max(*few, 2.0))
+        assert (both.values is None) == (len(few) > VALUES_MAX)
+    assert Figures.of({1.0: 2, 0.0: 0}) == Figures(2, 2.0, 1.0, 1.0, {1.0: 2})
+
+
+def test_a_minute_of_one_function_is_summed_over_batches() -> None:
+    book = MetricBook()
+    for _ in range(3):
+        book.written([(GROUP, ended(), 1), (GROUP, ended(status=Status.ERROR), 1)])
+    counts = {
+        (metric.name, len(metric.dimensions)): figures.count
+        for metric, figures in book.take().items()
+    }
+    assert counts["Invocations", 1] == counts["Errors", 1] == counts["Duration", 1] == 6
+    assert not book.take()
+
+
 def ended(alias: str = "", status: Status = Status.SUCCESS, at_ms: int = 61_000) -> End:
     form = LogForm(
         stream="s", function_name="f", function_arn=f"{ARN}:1", version="1", memory_mb=128
