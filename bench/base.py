@@ -90,7 +90,10 @@ class Bench:
         everywhere = os.sched_getaffinity(0)
         for _ in range(self.rounds):
             for program in programs:
-                with Connection(self.target(program, function)) as connection:
+                with (
+                    self.alone(program),
+                    Connection(self.target(program, function)) as connection,
+                ):
                     for placing in Placing:
                         where = everywhere if placing is Placing.FREE else {min(everywhere)}
                         os.sched_setaffinity(0, where)

@@ -222,11 +222,13 @@ class RuntimeConnection(Connection):
         ):
             return False
         self._response_line = b""
+        if rest:
+            self._held.append(_ACCEPTED)
+        else:  # First of all: such a runtime asks for work while its caller is told.
+            self.write(_ACCEPTED)
         environment.respond(self._request_id, data[body_at : body_at + length])
         if not rest:
-            self.write(_ACCEPTED)
             return True
-        self._held.append(_ACCEPTED)
         if environment.state is State.SETTLING:
             self._waiting = True
             environment.next(self)
