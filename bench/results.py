@@ -23,7 +23,7 @@ class Row:
     is_budget: bool = True
     """Whether it is what the budget is about, or a comparison with it."""
     share_inside: bool | None = None
-    """Of a budget that is a share of a rival's figure as well: never told in place of the other."""
+    """Of a budget that is a share of a rival's figure as well, which holds on any machine."""
     rivals: Mapping[str, str] = field(default_factory=dict)
     limit: str = "-"
 
@@ -35,7 +35,7 @@ class Row:
             return f"{'inside' if self.inside else 'outside'}, as a comparison"
         if self.inside or self.share_inside is None:
             return "inside" if self.inside else "**outside**"
-        return f"**outside**; as a share {'inside' if self.share_inside else '**outside**'}"
+        return "inside as a share, over the figure" if self.share_inside else "**outside**"
 
     def line(self) -> str:
         rivals = "; ".join(f"{name} {figure}" for name, figure in self.rivals.items()) or "-"
@@ -70,10 +70,12 @@ def document(rows: Sequence[Row], *, rounds: int, seconds: float, load: str) -> 
         "there (`stay_awake`), and no other program does; what it costs a caller to be woken is",
         "less then, too. “All on one core” is the same without any such wait, and without any",
         "second processor: a comparison, as the budgets are for a machine with two.",
-        "Where many call, the other programs are stopped while one takes its turn (row 4).",
+        "In rows 1, 3, 4 and 5 the other programs are stopped while one takes its turn.",
         "“Of CPU”: what all processes of a program computed for one call, the caller's own apart.",
-        "Where a budget has a share too, that is its figure divided by the rival's on the machine",
-        "for which it was set; what is over the budget is outside, whatever its share.",
+        "The budgets' figures were set on another machine with two cores. Where a rival is here",
+        "that was measured there, a budget has a share too: its figure divided by the rival's on",
+        "that machine. That is what is promised of any machine; the verdict says so where a figure",
+        "itself is not reached.",
         "Functions have 1,769 MB, which is one core: at 128 MB it is the CPU share of 7 % that is",
         "measured. ministack and serverless-offline isolate nothing and limit nothing.",
         "",

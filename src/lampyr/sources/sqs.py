@@ -14,6 +14,7 @@ from lampyr.aws.base import Aws, AwsCallError, AwsError
 from lampyr.clock import Clock
 from lampyr.sources.base import Message, SourceError
 from lampyr.sources.decoding import decoded
+from lampyr.sources.removals import Removals
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class SqsQueue:
         self._visibility_seconds = 30.0
         self._gathers = gathers
         self.lanes_max: int | None = None
+        self._removals = Removals(self._delete, ENTRIES_MAX)
 
     async def open(self) -> None:
         found = await self._call(
@@ -67,7 +69,10 @@ class SqsQueue:
         return came
 
     async def remove(self, messages: Sequence[Message]) -> None:
-        async def remove(some: Sequence[Message]) -> None:
+        await self._removals.remove(messages)
+
+    async def _delete(self, messages: Sequence[Message]) -> None:
+        async def delete(some: Sequence[Message]) -> None:
             entries = [
                 {"Id": str(number), "ReceiptHandle": message.receipt}
                 for number, message in enumerate(some)
@@ -76,7 +81,7 @@ class SqsQueue:
             for failure in answer.get("Failed") or ():
                 log.warning("a message was not deleted: %s", failure.get("Message"))
 
-        await asyncio.gather(*(remove(some) for some in _slices(messages)))
+        await asyncio.gather(*(delete(some) for some in _slices(messages)))
 
     async def give_back(self, messages: Sequence[Message], failures: int) -> None:
         """The visibility timeout brings them back, and counts their receives."""
@@ -92,7 +97,8 @@ class SqsQueue:
     def event(self, messages: Sequence[Message]) -> bytes:
         return ('{"Records":[' + ",".join(m.text for m in messages) + "]}").encode()
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        await self._removals.close()
 
     async def _call(self, operation: str, /, **members: Any) -> dict[str, Any]:
         try:
