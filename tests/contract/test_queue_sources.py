@@ -117,7 +117,7 @@ async def test_a_batch_that_failed_comes_back_and_order_is_kept_where_it_is_prom
         await until(lambda: sorted(set(done)) == sent and bench.function.running == 0)
         if bed.kind is SourceKind.SQS:
             await bench.drained()
-    await bench.drained()
+    await bench.emptied()
     assert "PROBLEM: Function call failed" in bench.results
     if bed.ordered:
         assert list(dict.fromkeys(done)) == sent
@@ -134,7 +134,7 @@ async def test_what_the_function_had_when_lampyr_ended_comes_to_the_next(bed: Be
         await until(lambda: sorted(set(second.bodies())) == sent and not second.function.running)
         if bed.kind is SourceKind.SQS:
             await second.drained()
-    await second.drained()
+    await second.emptied()
     if bed.ordered:
         assert list(dict.fromkeys(second.bodies())) == sent
 
