@@ -39,7 +39,8 @@ class Yard:
         self.parked: list[Parked] = []
         self.stopped = 0
         self.refuses = False
-        self.parking = Parking(self.clock, Tasks(), self.make)
+        self.crowded = False
+        self.parking = Parking(self.clock, Tasks(), self.make, lambda: self.crowded)
 
     async def make(self, spec: SandboxSpec) -> Parked:
         if self.refuses:
@@ -66,6 +67,19 @@ class Yard:
             await self.clock.advance(seconds)
             for _ in range(20):
                 await asyncio.sleep(0)
+
+
+async def test_nothing_is_made_ahead_while_many_start() -> None:
+    yard = Yard()
+    yard.crowded = True
+    assert yard.parking.take(SPEC) is None
+    await yard.settle()
+    await yard.settle()
+    assert not yard.made
+    yard.crowded = False
+    await yard.settle()
+    assert yard.parking.count() == READY
+    yard.parking.close()
 
 
 async def test_what_is_asked_for_once_waits_for_the_next_and_knows_nothing_of_a_function() -> None:

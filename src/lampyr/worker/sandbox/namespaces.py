@@ -38,6 +38,9 @@ from lampyr.worker.sandbox.templates import Templates
 
 log = logging.getLogger(__name__)
 
+CROWD: Final = os.cpu_count() or 1
+"""While more than so many sandboxes are being started, none is made ahead: one that waits saves
+its function time, but not the host work."""
 _UID_BASE: Final = 0x7000_0000
 _REVIVE_SECONDS: Final = 0.1
 _REVIVE_SECONDS_MAX: Final = 5.0
@@ -64,7 +67,9 @@ class NamespacesDriver(IsolatedDriver):
         self._endpoint_port = endpoint_port
         self._disks = Disks(self._instance.scratch, self._tasks)
         self.templates = Templates(clock, self._tasks, self._make_template, self._end_template)
-        self.parking = Parking(clock, self._tasks, self._park)
+        self._starting = 0
+        """Starts for functions that are under way."""
+        self.parking = Parking(clock, self._tasks, self._park, self._is_crowded)
         self._stdins: dict[str, int] = {}
         """Of sandboxes that are being started and read something."""
         self._config: dict[str, Any] = {}
@@ -82,6 +87,16 @@ class NamespacesDriver(IsolatedDriver):
         self.templates.ready(template)
 
     async def start(self, spec: SandboxSpec) -> IsolatedSandbox:
+        self._starting += 1
+        try:
+            return await self._parked_or_new(spec)
+        finally:
+            self._starting -= 1
+
+    def _is_crowded(self) -> bool:
+        return self._starting > CROWD
+
+    async def _parked_or_new(self, spec: SandboxSpec) -> IsolatedSandbox:
         if spec.park is not None and self._may_park(spec.park):
             parked = self.parking.take(spec)
             if parked is not None and await self._began(parked, spec):

@@ -71,8 +71,14 @@ class Parking:
     """`make` starts a sandbox for such a spec, with a stdin that is held open."""
 
     def __init__(
-        self, clock: Clock, tasks: Tasks, make: Callable[[SandboxSpec], Awaitable[Parked]]
+        self,
+        clock: Clock,
+        tasks: Tasks,
+        make: Callable[[SandboxSpec], Awaitable[Parked]],
+        is_crowded: Callable[[], bool],
     ) -> None:
+        """`is_crowded`: so many starts are under way that none should be made ahead."""
+        self._is_crowded = is_crowded
         self._clock = clock
         self._tasks = tasks
         self._make = make
@@ -165,7 +171,10 @@ class Parking:
         try:
             await self._clock.sleep(PAUSE_SECONDS)
             while self._wants(key, kind):
-                await self._add(key, kind)
+                if self._is_crowded():
+                    await self._clock.sleep(PAUSE_SECONDS)
+                else:
+                    await self._add(key, kind)
         finally:
             kind.filling = False
 

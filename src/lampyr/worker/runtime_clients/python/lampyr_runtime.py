@@ -46,6 +46,7 @@ def load() -> tuple[str, list[str], list[str]]:
 
     from awslambdaric import (  # type: ignore[import-untyped]
         bootstrap,  # noqa: F401 - imported here, used in `run`
+        lambda_literals,  # noqa: F401 - of which every start of `bootstrap` takes a text
         lambda_runtime_client,
     )
 
