@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from lampyr.sources.base import Message, SourceError
+from lampyr.sources.base import Message
 from lampyr.tasks import Tasks
 
 
@@ -23,7 +23,7 @@ class Removals:
     def __init__(
         self, delete: Callable[[Sequence[Message]], Awaitable[None]], entries_max: int
     ) -> None:
-        """`delete` takes any number; a call takes `entries_max`. Raises `SourceError`."""
+        """`delete` takes any number; a call takes `entries_max`."""
         self._delete = delete
         self._entries_max = entries_max
         self._waiting: deque[_Removal] = deque()
@@ -33,7 +33,7 @@ class Removals:
         self._closed = False
 
     async def remove(self, messages: Sequence[Message]) -> None:
-        """Return when they are gone; raises `SourceError`, also for those who go with them."""
+        """Return when they are gone; raises what `delete` raised, also for those who went along."""
         removal = _Removal(messages, asyncio.get_running_loop().create_future())
         self._waiting.append(removal)
         self._go_on()
@@ -67,21 +67,27 @@ class Removals:
         return group
 
     async def _call(self, group: Sequence[_Removal]) -> None:
-        error: SourceError | None = None
+        error: Exception | None = None
         try:
             await self._delete([each for removal in group for each in removal.messages])
-        except SourceError as failure:
+        except Exception as failure:  # noqa: BLE001 - for those who wait
             error = failure
-        finally:
+        else:
             for removal in group:
                 if not removal.done.done():  # Its lane is there yet.
-                    _settle(removal.done, error)
+                    removal.done.set_result(None)
+        finally:
+            for removal in group:
+                _fail(removal.done, error)
             self._calls -= 1
             self._go_on()
 
 
-def _settle(done: asyncio.Future[None], error: SourceError | None) -> None:
+def _fail(done: asyncio.Future[None], error: Exception | None) -> None:
+    """Without an error: it was cut short, as is whoever waits."""
+    if done.done():
+        return
     if error is None:
-        done.set_result(None)
+        done.cancel()
     else:
         done.set_exception(error)

@@ -85,17 +85,20 @@ async def test_what_does_not_fit_into_a_call_with_the_rest_is_in_the_next() -> N
     await removals.close()
 
 
-async def test_a_call_that_fails_fails_for_all_who_went_with_it_and_for_nobody_else() -> None:
+@pytest.mark.parametrize("error", [SourceError, ValueError])
+async def test_a_call_that_fails_fails_for_all_who_went_with_it_and_for_nobody_else(
+    error: type[Exception],
+) -> None:
     queue = Queue()
     removals = Removals(queue.delete, ENTRIES)
     first, second, third = [await removing(removals, name) for name in "abc"]
     queue.answers[0].set_result(None)
     await turn()
-    queue.answers[1].set_exception(SourceError("no"))
+    queue.answers[1].set_exception(error("no"))
     await turn()
     await first
     for task in (second, third):
-        with pytest.raises(SourceError):
+        with pytest.raises(error):
             await task
     fourth = await removing(removals, "d")
     queue.answers[2].set_result(None)
