@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 from types import TracebackType
 from typing import Final, Self
@@ -44,6 +45,7 @@ _ADDRESS: Final = struct.Struct("=BBBBI")
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
 _RULE: Final = struct.Struct("=BBBBBBBBI")
 _ATTRIBUTE: Final = struct.Struct("=HH")
+_ERROR_NUMBER: Final = struct.Struct("=i")
 
 
 class Netlink:
@@ -54,6 +56,7 @@ class Netlink:
         self.socket = socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
         self.socket.bind((0, groups))
         self._sequence = 0
+        self._held: list[tuple[int, int, bytes, int]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +72,21 @@ class Netlink:
     def close(self) -> None:
         self.socket.close()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is asked for meanwhile is sent at once at the end, in the same order.
+
+        Whoever asks hears of no failure; the first one is raised at the end. What came after it
+        may have been done.
+        """
+        held = self._held = []
+        try:
+            yield
+        finally:
+            self._held = None
+        if held:
+            self._request_all(held)
+
     def set_up(self, index: int) -> None:
         """Switch a device on."""
         self._request(_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, _UP, _UP))
@@ -80,11 +98,9 @@ class Netlink:
         """
         mode = _attribute(_INET6_ADDR_GEN_MODE, bytes((_GENERATE_NONE,)))
         family = _attribute(_IFLA_AF_SPEC, _attribute(socket.AF_INET6, mode))
-        try:
-            self._request(_NEWLINK, 0, _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + family)
-        except OSError as error:
-            if error.errno != errno.EAFNOSUPPORT:  # A kernel without IPv6 has none to give.
-                raise
+        body = _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + family
+        # A kernel without IPv6 has none to give.
+        self._request(_NEWLINK, 0, body, allowed=errno.EAFNOSUPPORT)
 
     def add_veth(
         self,
@@ -199,19 +215,51 @@ class Netlink:
         except OSError:  # ENOBUFS: more changes than fit. That there were some is all we need.
             pass
 
-    def _request(self, kind: int, flags: int, body: bytes) -> None:
-        self._send(kind, flags | _ACK, body)
-        for _ in self._answers():
-            pass
+    def _request(self, kind: int, flags: int, body: bytes, *, allowed: int = 0) -> None:
+        """`allowed`: the number of an error that is none here."""
+        request = kind, flags, body, allowed
+        if self._held is not None:
+            self._held.append(request)
+        else:
+            self._request_all([request])
+
+    def _request_all(self, requests: list[tuple[int, int, bytes, int]]) -> None:
+        """The kernel answers for each that fails, and for the last one."""
+        messages, allowed = [], {}
+        for kind, flags, body, number in requests:
+            last = _ACK if len(messages) == len(requests) - 1 else 0
+            messages.append(self._message(kind, flags | last, body))
+            allowed[self._sequence] = number
+        self.socket.send(b"".join(messages))
+        failed = 0
+        for sequence, number in self._outcomes(self._sequence):
+            if number and not failed and number != allowed.get(sequence):
+                failed = number
+        if failed:
+            raise _error(failed)
+
+    def _outcomes(self, last: int) -> Iterator[tuple[int, int]]:
+        """(sequence number, number of the error or 0) of each answer, up to the last request's."""
+        while True:
+            data = self.socket.recv(1 << 17)
+            while data:
+                length, _, _, sequence, _ = _HEADER.unpack_from(data)
+                yield sequence, -_ERROR_NUMBER.unpack_from(data, _HEADER.size)[0]
+                if sequence == last:
+                    return
+                data = data[-(-length // 4) * 4 :]
 
     def _send(self, kind: int, flags: int, body: bytes) -> None:
+        self.socket.send(self._message(kind, flags, body))
+
+    def _message(self, kind: int, flags: int, body: bytes) -> bytes:
         self._sequence += 1
         length = _HEADER.size + len(body)
-        header = _HEADER.pack(length, kind, _REQUEST | flags, self._sequence, 0)
-        self.socket.send(header + body)
+        padding = bytes(-length % 4)
+        return _HEADER.pack(length, kind, _REQUEST | flags, self._sequence, 0) + body + padding
 
     def _answers(self) -> Iterator[tuple[int, bytes]]:
-        """(type, body) of every message up to the end of a dump or the acknowledgement."""
+        """(type, body) of every message up to the end of a dump."""
         while True:
             data = self.socket.recv(1 << 17)
             while data:
@@ -221,11 +269,15 @@ class Netlink:
                 if kind == _DONE:
                     return
                 if kind == _ERROR:
-                    number = -struct.unpack_from("=i", body)[0]
+                    number = -_ERROR_NUMBER.unpack_from(body)[0]
                     if number:
-                        raise OSError(number, f"netlink: {os.strerror(number)}")
+                        raise _error(number)
                     return
                 yield kind, body
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, f"netlink: {os.strerror(number)}")
 
 
 def _route(prefix: int, scope: int, kind: int, flags: int) -> bytes:

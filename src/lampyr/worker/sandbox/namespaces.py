@@ -163,7 +163,7 @@ class NamespacesDriver(IsolatedDriver):
             "cgroups": describe(self._cgroups),
         }
         if os.geteuid() == 0:
-            host = setup.look_around(str(root.path), str(instance.empty), self._cgroups)
+            host = setup.look_around(str(instance.empty), self._cgroups)
             self._forms = Forms(host)
         await self._live_spawner()
 

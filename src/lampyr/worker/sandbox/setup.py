@@ -20,7 +20,7 @@ from lampyr.worker.sandbox.spawner import linux, root
 from lampyr.worker.sandbox.spawner.batch import FIRST_FD, SPAWNER_FD
 from lampyr.worker.sandbox.spawner.cgroups import Cgroups
 from lampyr.worker.sandbox.spawner.child import OOM_SCORE
-from lampyr.worker.sandbox.spawner.fork import CONTROL_FD
+from lampyr.worker.sandbox.spawner.fork import CONTROL_FD, SOURCES
 from lampyr.worker.sandbox.spawner.plan import INSIDE_GID, INSIDE_UID
 
 _, OUTPUT_FD, TELEMETRY_FD, _, NETWORK_FD = range(FIRST_FD, FIRST_FD + 5)
@@ -28,12 +28,15 @@ _, OUTPUT_FD, TELEMETRY_FD, _, NETWORK_FD = range(FIRST_FD, FIRST_FD + 5)
 _STDIN_FD: Final = FIRST_FD + 5
 _SCRATCH_FD: Final = FIRST_FD + 20
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC
+_PLACE: Final = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _WRITE: Final = os.O_WRONLY | os.O_CLOEXEC
 _CREATE: Final = _WRITE | os.O_CREAT
 _BIND: Final = linux.MS_BIND | linux.MS_REC
 _NO_SPECIALS: Final = linux.MS_NOSUID | linux.MS_NODEV
 _READ_ONLY: Final = linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _NO_SPECIALS
 _PROC: Final = _NO_SPECIALS | linux.MS_NOEXEC
+_TOP: Final = "."
+"""The sandbox's root while it is built: the host's is `/` meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,23 +51,21 @@ class Place:
 class Host:
     """What is the same for every sandbox."""
 
-    root: str
     cgroups: Cgroups | None
     last_capability: int
     hidden: Sequence[tuple[str, str, int]]
     """Of `/proc`: name, what is mounted there, flags to make that read-only, or 0."""
 
 
-def look_around(root_path: str, empty: str, cgroups: Cgroups | None) -> Host:
+def look_around(empty: str, cgroups: Cgroups | None) -> Host:
     """Of this host."""
     there = Path("/proc")
     hidden = [
-        *[(name, f"{root_path}/proc/{name}", _READ_ONLY | _PROC) for name in root.PROC_READ_ONLY],
+        *[(name, f"{_TOP}/proc/{name}", _READ_ONLY | _PROC) for name in root.PROC_READ_ONLY],
         *[(name, "/dev/null", 0) for name in root.PROC_EMPTY_FILES],
         *[(name, empty, _READ_ONLY | _kept(empty)) for name in root.PROC_EMPTY_DIRECTORIES],
     ]
     return Host(
-        root=root_path,
         cgroups=cgroups,
         last_capability=int((there / "sys/kernel/cap_last_cap").read_text()),
         hidden=[each for each in hidden if (there / each[0]).exists()],
@@ -89,7 +90,7 @@ def written_down(host: Host, message: Mapping[str, Any], place: Place) -> Calls:
     calls.step("file system")
     for fd in (OUTPUT_FD, TELEMETRY_FD):
         calls.call("fchown", fd, message["uid"], message["gid"])
-    _build_root(calls, host, message)
+    _build_root(calls, host.hidden, message)
     name = message["hostname"]
     calls.call("sethostname", calls.text(name), len(name.encode()))
     _confine(calls, host, message)
@@ -107,7 +108,11 @@ def _begin(calls: Calls) -> None:
     every = calls.data(b"\xff" * 8)
     calls.call("rt_sigprocmask", signal.SIG_SETMASK, every, 0, 8)
     calls.call("close", CONTROL_FD)
-    calls.call("chroot", calls.text("."))
+    calls.call("open", calls.text("/"), _PLACE)
+    calls.hand_on(2, 3)
+    calls.call("chroot", calls.text(_TOP))
+    calls.call("fchdir", -1)
+    calls.call("close", -1)
     calls.call("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -140,8 +145,10 @@ def _oom_fd(message: Mapping[str, Any]) -> int:
     return _STDIN_FD + 1 if message["stdin"] else _STDIN_FD
 
 
-def _build_root(calls: Calls, host: Host, message: Mapping[str, Any]) -> None:
-    top, uid, gid = host.root, message["uid"], message["gid"]
+def _build_root(
+    calls: Calls, hidden: Sequence[tuple[str, str, int]], message: Mapping[str, Any]
+) -> None:
+    top, uid, gid = _TOP, message["uid"], message["gid"]
     for target, source in message["mounts"]:
         _bind_read_only(calls, source, f"{top}{target}", _kept(source))
     for layer in message["layers"]:
@@ -155,17 +162,14 @@ def _build_root(calls: Calls, host: Host, message: Mapping[str, Any]) -> None:
         calls.call("chown", calls.text(tmp), uid, gid)
         calls.call("chmod", calls.text(tmp), 0o700)
     _mount(calls, "proc", f"{top}/proc", "proc", _PROC)
-    for name, source, read_only in host.hidden:
+    for name, source, read_only in hidden:
         target = f"{top}/proc/{name}"
         _mount(calls, source, target, None, _BIND if read_only else linux.MS_BIND)
         if read_only:
             _mount(calls, None, target, None, read_only)
     _mount_shm(calls, top, message)
-    calls.call("chdir", calls.text(top))
-    here = calls.text(".")
-    calls.call("pivot_root", here, here)
-    calls.call("umount2", here, linux.MNT_DETACH)
-    calls.call("chdir", calls.text("/"))
+    calls.call("chroot", calls.text(top))
+    calls.call("umount2", calls.text(SOURCES), linux.MNT_DETACH)
 
 
 def _mount_shm(calls: Calls, top: str, message: Mapping[str, Any]) -> None:

@@ -77,7 +77,7 @@ class Keeper:
     def _connect(self, index: int, namespace: int) -> str:
         """Why that was not possible, or nothing."""
         try:
-            with linux.inside(namespace, self._home), Netlink() as inside:
+            with linux.inside(namespace, self._home), Netlink() as inside, inside.together():
                 if self._router:
                     self._router.connect(index, namespace, inside)
         except OSError as error:
@@ -92,7 +92,7 @@ class Keeper:
         linux.unshare(linux.CLONE_NEWNET)
         try:
             made.append(linux.current_network())
-            with Netlink() as inside:
+            with Netlink() as inside, inside.together():
                 inside.set_up(LOOPBACK)
                 if self._router:
                     self._router.connect(index, made[0], inside)

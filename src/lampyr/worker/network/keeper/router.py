@@ -79,11 +79,16 @@ class Router:
             self._host_rules.run(ruleset.guard(self.instance, guarded))
 
     def connect(self, index: int, namespace: int, inside: Netlink) -> None:
-        """Give the namespace, in which the calling thread is, a device and a way out."""
+        """Give the namespace, in which the calling thread is, a device and a way out.
+
+        `inside` may still hold its requests when this returns.
+        """
         name, address = f"s{index}", ruleset.slot_address(index)
         here, device = _FIRST_INDEX + index, _FIRST_INDEX
-        self.links.add_veth(name, "eth0", namespace, mtu=self.mtu, index=here, peer_index=device)
-        self.links.add_host_route(address, here)
+        links, mtu = self.links, self.mtu
+        with links.together():
+            links.add_veth(name, "eth0", namespace, mtu=mtu, index=here, peer_index=device)
+            links.add_host_route(address, here)
         inside.keep_from_ipv6(device)
         inside.set_up(device)
         inside.add_address(device, address, 32)

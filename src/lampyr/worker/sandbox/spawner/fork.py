@@ -40,7 +40,7 @@ from .plan import Config, Start
 CONTROL_FD = 3
 """A template's end of the socket to the spawner. Its working directory is the host's root."""
 SOURCES = "/mnt"
-"""Where a template finds this package."""
+"""Where a template finds this package, and the host: no fork keeps what is mounted there."""
 _FIRST_FREE_FD = 4
 _STATUS = 3
 """Place of the descriptor that `init` writes to, among those of a fork."""
@@ -53,7 +53,7 @@ class Forked(Child):
         map_ids(0, 0)  # As the template's user namespace numbers it.
 
     def _build_root(self, owner: tuple[int, int]) -> None:
-        root.build_on_shared(self._config, self._start, owner)
+        root.build_on_shared(self._config, self._start, owner, SOURCES)
 
     def _turn(self) -> None:
         settle(self._start)
@@ -62,6 +62,15 @@ class Forked(Child):
         _put_on(self._start.variables)
         # As after an execve: else the function could not open what is its own below /proc.
         set_dumpable(True)
+
+
+def _change_places(config: Config) -> None:
+    """Have the host's root for a root, and the sandbox's for a working directory."""
+    inside = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    os.chroot(".")
+    os.fchdir(inside)
+    os.close(inside)
+    config.root = "."
 
 
 def _put_on(variables: "dict[str, str]") -> None:
@@ -81,7 +90,7 @@ def serve(about: "dict[str, object]") -> None:
     control = socket.socket(fileno=CONTROL_FD)
     control.set_inheritable(False)
     config = Config(json.loads(wire.receive(control)[0]))
-    unmount(SOURCES if config.as_root else f"{SOURCES}/spawner")
+    unmount(f"{SOURCES}/spawner")
     spawner = os.pidfd_open(os.getppid())
     die_with_parent(signal.SIGKILL)
     inherited = Inherited(spawner, init.descriptor(), seccomp.build())
@@ -168,8 +177,12 @@ def _become_function(
     descriptors: "list[int]",
 ) -> None:
     try:
-        # A clone's working directory is taken over into its mount namespace; no descriptor is.
-        os.chroot(".")
+        # A clone's root and working directory are taken over into its mount namespace; no
+        # descriptor is.
+        if config.as_root:
+            _change_places(config)
+        else:
+            os.chroot(".")
         given = list(descriptors)
         report, output, telemetry, inherited.status = given[:4]
         rest = given[4:]

@@ -26,6 +26,7 @@ from .linux import (
     picked_up,
     pivot_root,
     put_down,
+    unmount,
 )
 from .plan import Config, Start
 
@@ -68,15 +69,22 @@ def build(config: Config, start: Start, owner: tuple[int, int]) -> None:
     pivot_root(config.root)
 
 
-def build_on_shared(config: Config, start: Start, owner: tuple[int, int]) -> None:
-    """The same in a copy of a mount namespace where `mount_shared` was."""
+def build_on_shared(config: Config, start: Start, owner: tuple[int, int], host: str) -> None:
+    """The same in a copy of a mount namespace where `mount_shared` was.
+
+    As root that is the working directory, and `host` what it must not keep.
+    """
     if not config.as_root:
         # What came from another user's mount namespace is locked; a mount of our own is not.
         mount(config.root, config.root, None, MS_BIND | MS_REC)
     for target, source in start.mounts:
         bind_read_only(source, config.root + target)
     mount_own(config, start, owner)
-    pivot_root(config.root)
+    if config.as_root:
+        os.chroot(".")
+        unmount(host)
+    else:
+        pivot_root(config.root)
 
 
 def mount_shared(config: Config, mounts: "list[tuple[str, str]]") -> None:

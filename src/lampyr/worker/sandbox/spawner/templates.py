@@ -108,23 +108,22 @@ def _become(plan: Template, config: Config, control: socket.socket) -> None:
 
 
 def _enter(config: Config) -> None:
-    """Have what is shared for a root, and the host's for a working directory."""
+    """Have what is shared for a root, and the host's for a working directory, below it.
+
+    The root must be that of the mount namespace: else no fork may make a user namespace. A fork
+    then has its root already. Had it to change that, the kernel would look at every task there is.
+    """
     own = config.root
     if not config.as_root:
-        # The root must be that of the mount namespace: else its user may make no user namespace.
         own = config.empty
         mount(config.root, own, None, MS_BIND | MS_REC)
     sources = f"{own}{fork.SOURCES}"
     mount("tmpfs", sources, "tmpfs", 0, "size=64k,mode=755")
-    os.mkdir(f"{sources}/spawner")  # noqa: PTH102
+    for name in ("spawner", "host"):
+        os.mkdir(f"{sources}/{name}")  # noqa: PTH102
     mount(os.path.dirname(__file__), f"{sources}/spawner", None, MS_BIND)  # noqa: PTH120
-    if config.as_root:
-        os.chdir("/")
-        os.chroot(own)
-    else:
-        os.mkdir(f"{sources}/host")  # noqa: PTH102
-        pivot_root(own, f"{sources}/host")
-        os.chdir(f"{fork.SOURCES}/host")
+    pivot_root(own, f"{sources}/host")
+    os.chdir(f"{fork.SOURCES}/host")
 
 
 def _dup_high(fd: int) -> int:
