@@ -83,7 +83,8 @@ def template_of(runtime: Runtime, *, sdk: bool) -> TemplateSpec:
     return TemplateSpec(
         name=f"{runtime.name} {runtime.version} {kind}",
         argv=(*runtime.template_argv, kind),
-        variables=_of_all(runtime),
+        # What the loader would look up when it is first called, it would look up in each fork.
+        variables={**_of_all(runtime), "LD_BIND_NOW": "1"},
         mounts=runtime.mounts,
     )
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from lampyr.worker.sandbox import setup
 from lampyr.worker.sandbox.calls import Calls
 from lampyr.worker.sandbox.setup import Host, Place
+from lampyr.worker.sandbox.spawner import variables
 
 FORMS_MAX: Final = 64
 _OWN: Final = ("id", "uid", "gid", "hostname", "tmp_device", "variables")
@@ -31,7 +32,10 @@ class Forms:
 
     def filled_in(self, message: Mapping[str, Any], place: Place) -> tuple[Calls, bytes]:
         """The calls, and the packet for the fork; raise `ValueError` when that is too much."""
-        rest = json.dumps(dict(message["variables"])).encode()
+        told = dict(message["variables"])
+        if place.locale is not None:
+            told["LC_CTYPE"] = place.locale
+        rest = variables.packed(told, place.variables)
         if not _has_form(message):
             calls = setup.written_down(self._host, message, place)
             return calls, calls.packed(rest)

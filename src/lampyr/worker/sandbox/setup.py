@@ -41,10 +41,13 @@ _TOP: Final = "."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a template's forks have their calls, and their seccomp filter."""
+    """Where a template's forks have their calls, their seccomp filter, and their environment."""
 
     base: int
     filter: int
+    variables: int
+    locale: str | None
+    """What Python has chosen instead of what the environment says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,16 +17,25 @@ only gaps are filled.
 
 import gc
 import types
+from functools import partial
+from itertools import count
+
+TYPE_CHECKING = False  # The module `typing` would have to be loaded.
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LASTING_MIN = 1 << 31
 """No count of references gets there: CPython takes an object with this bit for one that lasts."""
 _OBJECTS_AT_ONCE = 5_000
 _WORD_BYTES = 16
-_SMALL_BYTES_MIN, _SMALL_BYTES_MAX = 48, 512
+_SMALL_BYTES_MIN, _SMALL_BYTES_MAX = 16, 512
 """Of objects for which Python does not ask the C library: it has pools for each size."""
-_ROW_BYTES = 9_000
-"""Objects that follow one another for so long are in a pool that was empty, or nearly."""
+_POOL_BYTES, _POOL_HEAD_BYTES = 1 << 14, 48
 _OBJECTS_MAX = 50_000
+_HEAP_BYTES_MAX = 100_000
+"""More comes from no gap, but not yet from a mapping of its own."""
+_HEAP_SIZES = (*(1 << power for power in range(16, 10, -1)), *range(1_032, 0, -_WORD_BYTES))
 
 
 def make_lasting() -> None:
@@ -67,16 +76,44 @@ def _parts(code: types.CodeType) -> "list[object]":
 
 
 def filled_gaps() -> "list[object]":
-    """What fills them: to be kept."""
-    kept: list[object] = []
-    empty = bytes.__basicsize__
-    for size in range(_SMALL_BYTES_MIN, _SMALL_BYTES_MAX + 1, _WORD_BYTES):
-        made: list[object] = []
-        last, row = 0, 0
-        while row < _ROW_BYTES and len(made) < _OBJECTS_MAX:
-            made.append(bytes(size - empty))
-            place = id(made[-1])
-            row = row + size if place == last + size else 0
-            last = place
-        kept.append(made)
+    """What fills them: to be kept. Until this is called nothing more should be made to stay."""
+    kept: list[object] = [_filled(size) for size in range(_SMALL_BYTES_MIN, _SMALL_BYTES_MAX + 1, _WORD_BYTES)]
+    _fill_heap()
     return kept
+
+
+def _filled(size: int) -> "list[object]":
+    """Up to the beginning of a pool that was empty: what tells of it is in the same page then."""
+    make = _makers().get(size) or partial(bytes, size - bytes.__basicsize__)
+    made: list[object] = []
+    last = 0
+    while len(made) < _OBJECTS_MAX:
+        made.append(make())
+        place = id(made[-1])
+        if place == last + size and last % _POOL_BYTES == _POOL_HEAD_BYTES:
+            break
+        last = place
+    return made
+
+
+def _makers() -> "dict[int, Callable[[], object]]":
+    """Of objects smaller than any `bytes`."""
+    numbers = count()
+    return {16: object, 32: lambda: float(next(numbers))}
+
+
+def _fill_heap() -> None:
+    """The same for the C library, which is asked for whatever is larger."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_size_t
+    edge = last = 0
+    while not edge:
+        place = libc.malloc(_HEAP_BYTES_MAX)
+        if place - last == _HEAP_BYTES_MAX + _WORD_BYTES:
+            edge = place
+        last = place
+    for size in _HEAP_SIZES:
+        while libc.malloc(size) < edge:
+            pass

@@ -14,12 +14,23 @@ import json
 import os
 import sys
 
+TYPE_CHECKING = False  # The module `typing` would have to be loaded.
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 VARIABLE = "_LAMPYR_PARKED"
 """Only where a process is to wait."""
 _SDK = "sdk"
 """Of the variable, where the function is likely to make a client of the AWS SDK."""
-_ADDRESS = "127.0.0.1:0"
-"""Nobody's: a pair of sockets is there already."""
+_MODULE = "lampyr_rehearsal"
+_DIRECTORY = os.path.dirname(__file__)  # noqa: PTH120 - `pathlib` would have to be loaded
+_LOG = "_LAMBDA_TELEMETRY_LOG_FD"
+_VARIABLES = {
+    "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
+    "LAMBDA_TASK_ROOT": _DIRECTORY,
+    "_HANDLER": f"{_MODULE}.handler",
+}
 _EVENT = b'{"rehearsal": [1, 2.5, "three", null]}'
 _ANSWER = (
     b"HTTP/1.1 200 OK\r\nLambda-Runtime-Aws-Request-Id: rehearsal\r\n"
@@ -30,10 +41,10 @@ _ANSWER = (
 )
 
 
-def wait() -> None:
+def wait(rehearsal: "Callable[[], None]") -> None:
     """Return when the environment is that of the function."""
     kind = os.environ.pop(VARIABLE)
-    rehearse()
+    rehearsal()
     if kind == _SDK and "boto3" in sys.modules:
         _rehearse_sdk()
     told = b""
@@ -57,36 +68,76 @@ def _set(variables: dict[str, str]) -> None:
         os.environ["LC_CTYPE"] = locale
 
 
-def rehearse() -> None:
-    """Load a handler, take an event, answer it."""
+class _OverError(BaseException):
+    """Nobody is there any more."""
+
+
+def rehearse(start: "Callable[[], None]") -> None:
+    """Have a function started, which takes an event and answers it; then all is as it was.
+
+    `start` serves the function that the environment tells of.
+    """
     import _socket
 
     import runtime_client  # type: ignore[import-not-found]
-    from awslambdaric import bootstrap, lambda_runtime_client  # type: ignore[import-untyped]
 
-    client, remote = runtime_client._client, runtime_client._remote
     platform, function = _socket.socketpair()
-    before = dict(os.environ)
-    _set({**before, "AWS_LAMBDA_RUNTIME_API": _ADDRESS})
+    ways = [function]
+
+    def way() -> object:
+        if not ways:
+            raise _OverError
+        return ways.pop()
+
+    left = _Left()
+    log = {_LOG: str(os.dup(1))}  # Closed at the end, as the descriptor that is named there.
+    _set({**left.variables, **_VARIABLES, **log})
     runtime_client._client = runtime_client._Client()
-    runtime_client._remote = lambda _host, _port: function
+    runtime_client._local = way
+    finder = sys.path_importer_cache.get(_DIRECTORY)
+    if finder is not None:
+        finder.invalidate_caches()  # type: ignore[attr-defined]
+    platform.send(_ANSWER)
+    platform.shutdown(_socket.SHUT_WR)
     try:
-        handler = bootstrap._get_handler("lampyr_rehearsal.handler")
-        platform.send(_ANSWER)
-        waits = lambda_runtime_client.LambdaRuntimeClient(_ADDRESS)
-        event = waits.wait_next_invocation()
-        bootstrap.update_xray_env_variable(event.x_amzn_trace_id)
-        bootstrap.handle_event_request(
-            waits, handler, event.invoke_id, event.event_body, event.content_type, None, None,
-            event.invoked_function_arn, event.deadline_time_in_ms, None, None,
-        )  # fmt: skip
-        runtime_client._client._disconnect()
+        start()
+    except _OverError:
+        pass
     finally:
         platform.close()
         function.close()
-        runtime_client._client, runtime_client._remote = client, remote
-        del sys.modules["lampyr_rehearsal"]
-        _set(before)
+        left.put_back()
+
+
+class _Left:
+    """What the start of a function changes, as it was."""
+
+    def __init__(self) -> None:
+        import logging
+
+        import runtime_client
+        from awslambdaric import bootstrap  # type: ignore[import-untyped]
+
+        self.variables = dict(os.environ)
+        self._path = sys.path[:]
+        self._streams = sys.stdout, sys.stderr
+        self._converter = logging.Formatter.converter
+        self._modules = (runtime_client, bootstrap)
+        self._names = [dict(vars(module)) for module in self._modules]
+
+    def put_back(self) -> None:
+        import logging
+
+        _set(self.variables)
+        sys.path[:] = self._path
+        sys.stdout, sys.stderr = self._streams
+        logging.Formatter.converter = self._converter
+        logging.getLogger().handlers.clear()
+        for module, names in zip(self._modules, self._names, strict=True):
+            for name, value in names.items():
+                if getattr(module, name) is not value:
+                    setattr(module, name, value)
+        sys.modules.pop(_MODULE, None)
 
 
 def _rehearse_sdk() -> None:

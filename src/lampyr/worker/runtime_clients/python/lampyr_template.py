@@ -19,9 +19,11 @@ import lampyr_parked  # type: ignore[import-not-found]
 import lampyr_runtime  # type: ignore[import-not-found]
 
 _SOURCES = "/mnt"
+_TASK = "/var/task"
 _SPENT: list[object] = []
-_REHEARSALS = 10
-"""After which Python has made its bytecode as quick as it will be."""
+_REHEARSALS = 40
+"""After which Python has made its bytecode as quick as it will be, and notes nothing in a class any
+more when another instance is made of it."""
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
 
         lampyr_sdk.load()
         del sys.modules["lampyr_sdk"]
-    _serve({"bare_bytes": bare, "bytes": _resident()})
+    _serve(search, {"bare_bytes": bare, "bytes": _resident()})
     _begin(search)
 
 
@@ -49,8 +51,7 @@ def _begin(search: tuple[str, list[str], list[str]]) -> None:
     """From here on this is the process of a function."""
     gc.enable()
     if lampyr_parked.VARIABLE in os.environ:
-        _refresh()  # The first time, so that the second is quick.
-        lampyr_parked.wait()
+        lampyr_parked.wait(lambda: _rehearse(search))
     del sys.modules["lampyr_parked"]
     _refresh()
     try:
@@ -78,7 +79,7 @@ def _exit(code: object) -> None:
     os._exit((code or 0) & 0xFF)
 
 
-def _serve(about: dict[str, object]) -> None:
+def _serve(search: tuple[str, list[str], list[str]], about: dict[str, object]) -> None:
     """Return in a fork."""
     sys.path.append(_SOURCES)
     from spawner import fork  # type: ignore[import-not-found]
@@ -87,18 +88,29 @@ def _serve(about: dict[str, object]) -> None:
     sys.path_importer_cache.pop(_SOURCES, None)
     # Found here, not in the fork: to look at each of 800 names is to copy 200 pages.
     ours = [name for name in sys.modules if name.partition(".")[0] == "spawner"]
+    forge = fork.Forge(about)
     import lampyr_lasting  # type: ignore[import-not-found]
 
     del sys.modules["lampyr_lasting"]
     for _ in range(_REHEARSALS):
-        lampyr_parked.rehearse()
+        _rehearse(search)
+    # Found at once where the function's code will be: here that is a directory, too.
+    sys.path_importer_cache[_TASK] = sys.path_hooks[-1](_TASK)
     gc.collect()
-    _SPENT.append(lampyr_lasting.filled_gaps())
     lampyr_lasting.make_lasting()
+    _SPENT.append(lampyr_lasting.filled_gaps())
     gc.freeze()
-    fork.serve(about)
     # Kept as they are: to take them apart would copy the pages that they are in.
     _SPENT.extend(map(sys.modules.pop, ours))
+    forge.serve()
+
+
+def _rehearse(search: tuple[str, list[str], list[str]]) -> None:
+    def start() -> None:
+        _refresh()
+        lampyr_runtime.run(search)
+
+    lampyr_parked.rehearse(start)
 
 
 def _refresh() -> None:

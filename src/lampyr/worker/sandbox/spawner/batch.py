@@ -8,7 +8,6 @@ its calls itself.
 """
 
 import ctypes
-import json
 import mmap
 import os
 import struct
@@ -17,6 +16,7 @@ from .child import Inherited
 from .linux import MACHINE
 from .pages import executable_page, release_page
 from .parting import Parting
+from .variables import Variables
 
 CODE = {
     "x86_64": bytes.fromhex(
@@ -32,7 +32,7 @@ DATA_BYTES = 12 * 1024
 CALL = struct.Struct("<Q6qQ2Q")
 """Number, arguments, how the result is judged, where it is written to."""
 COUNTS = struct.Struct("<3I")
-"""At the very beginning: calls before the parting, calls after it, bytes of the JSON at the end."""
+"""At the very beginning: calls before the parting, calls after it, bytes of `variables` at the end."""
 FIRST_FD = 64
 """Where a fork has its descriptors, so that calls can name them."""
 SPAWNER_FD = 63
@@ -62,15 +62,26 @@ class Batch:
         self._filter = ctypes.create_string_buffer(words, len(words))
         self.filter = ctypes.addressof(self._filter)
         self._before = self._after = (0, 0)
+        self.variables = Variables()
 
-    def receive(self, fd: int) -> "dict[str, str]":
+    def receive(self, fd: int) -> None:
         """In a fork: take the calls, and the environment that comes with them."""
         size = os.readv(fd, [self._region])
         before, after, rest = COUNTS.unpack_from(self._region)
         self._before = self.base + DATA_BYTES, before
         self._after = self.base + DATA_BYTES + before * CALL.size, after
-        told: dict[str, str] = json.loads(self._region[size - rest : size])
-        return told
+        self.variables.take(self.base + size - rest, rest)
+
+    def rehearse(self, fd: int, tell: int, environment: bytes) -> None:
+        """In a template: what a fork does with it, as far as nothing comes of that.
+
+        `tell` leads to `fd`; `environment` is this process's own.
+        """
+        os.write(tell, COUNTS.pack(0, 0, len(environment)) + environment)
+        self.receive(fd)
+        self.set_up()
+        self._run(*self._after)
+        self.variables.put_on()
 
     def set_up(self) -> None:
         """Make the calls up to the parting; raise `CallError`."""

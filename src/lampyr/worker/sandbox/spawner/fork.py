@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 
-from . import batch, init, root, seccomp, wire
+from . import batch, init, root, seccomp, variables, wire
 from .cgroups import Cgroups, described
 from .child import Child, Inherited, map_ids, settle
 from .linux import (
@@ -42,6 +42,9 @@ CONTROL_FD = 3
 SOURCES = "/mnt"
 """Where a template finds this package, and the host: no fork keeps what is mounted there."""
 _FIRST_FREE_FD = 4
+_LOCALE = "LC_CTYPE"
+"""Where the host lacks the locale that LANG names, Python chooses another and says so here."""
+_REHEARSALS = 40
 _STATUS = 3
 """Place of the descriptor that `init` writes to, among those of a fork."""
 
@@ -73,57 +76,74 @@ def _change_places(config: Config) -> None:
     config.root = "."
 
 
-def _put_on(variables: "dict[str, str]") -> None:
-    # Where the host lacks the locale that LANG names, Python chooses another and says so here.
-    locale = os.environ.get("LC_CTYPE")
+def _put_on(told: "dict[str, str]") -> None:
+    locale = os.environ.get(_LOCALE)
     os.environ.clear()
-    os.environ.update(variables)
+    os.environ.update(told)
     if locale is not None:
-        os.environ["LC_CTYPE"] = locale
+        os.environ[_LOCALE] = locale
 
 
-def serve(about: "dict[str, object]") -> None:
-    """Fork whenever the spawner says so; return in the function's process, ready to run it.
+class Forge:
+    """What a template has to fork with; made, and rehearsed, before what is there is to stay."""
 
-    `about` is told to the server when this template is ready.
-    """
-    control = socket.socket(fileno=CONTROL_FD)
-    control.set_inheritable(False)
-    config = Config(json.loads(wire.receive(control)[0]))
-    unmount(f"{SOURCES}/spawner")
-    spawner = os.pidfd_open(os.getppid())
-    die_with_parent(signal.SIGKILL)
-    inherited = Inherited(spawner, init.descriptor(), seccomp.build())
-    inherited.server = CONTROL_FD
-    prepared = batch.possible(inherited) if config.as_root else None
-    if prepared is not None:
-        os.dup2(spawner, batch.SPAWNER_FD, inheritable=False)
-        about["calls"] = {"base": prepared.base, "filter": prepared.filter}
-    cgroups = described(config.cgroups)
-    if config.as_root:
-        os.setpriority(os.PRIO_PROCESS, 0, 0)
-    control.send(json.dumps(about).encode())
-    while True:
-        data, descriptors = wire.receive(control)
-        if not data:
-            os._exit(0)
-        message = json.loads(data)
-        try:
-            pid, pidfd = fork_into(_namespaces(config, message) | CLONE_PARENT)
-        except OSError as error:
-            control.send(json.dumps({"error": f"clone: {error}"}).encode())
+    def __init__(self, about: "dict[str, object]") -> None:
+        """`about` is told to the server when this template is ready."""
+        self.about = about
+        self.control = socket.socket(fileno=CONTROL_FD)
+        self.control.set_inheritable(False)
+        self.config = config = Config(json.loads(wire.receive(self.control)[0]))
+        unmount(f"{SOURCES}/spawner")
+        spawner = os.pidfd_open(os.getppid())
+        die_with_parent(signal.SIGKILL)
+        self.inherited = Inherited(spawner, init.descriptor(), seccomp.build())
+        self.inherited.server = CONTROL_FD
+        self.prepared = batch.possible(self.inherited) if config.as_root else None
+        if self.prepared is not None:
+            os.dup2(spawner, batch.SPAWNER_FD, inheritable=False)
+            about["calls"] = _described(self.prepared)
+            _rehearse(self.prepared)
+        self.cgroups = described(config.cgroups)
+
+    def serve(self) -> None:
+        """Fork whenever the spawner says so; return in the function's process, ready to run it."""
+        control, config = self.control, self.config
+        if config.as_root:
+            os.setpriority(os.PRIO_PROCESS, 0, 0)
+        control.send(json.dumps(self.about).encode())
+        while True:
+            data, descriptors = wire.receive(control)
+            if not data:
+                os._exit(0)
+            message = json.loads(data)
+            try:
+                pid, pidfd = fork_into(_namespaces(config, message) | CLONE_PARENT)
+            except OSError as error:
+                control.send(json.dumps({"error": f"clone: {error}"}).encode())
+            else:
+                if pid == 0:
+                    control.detach()
+                    self._become(message, descriptors)
+                    return
+                socket.send_fds(control, [b'{"pid": %d}' % pid], [pidfd])
+                os.close(pidfd)
+            for fd in descriptors:
+                os.close(fd)
+
+    def _become(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
+        if message["calls"]:
+            _become_by_calls(message["calls"], self.prepared, self.inherited, descriptors)
         else:
-            if pid == 0:
-                control.detach()
-                if message["calls"]:
-                    _become_by_calls(message["calls"], prepared, inherited, descriptors)
-                else:
-                    _become_function(config, cgroups, inherited, message, descriptors)
-                return
-            socket.send_fds(control, [b'{"pid": %d}' % pid], [pidfd])
-            os.close(pidfd)
-        for fd in descriptors:
-            os.close(fd)
+            _become_function(self.config, self.cgroups, self.inherited, message, descriptors)
+
+
+def _described(prepared: "batch.Batch") -> "dict[str, object]":
+    return {
+        "base": prepared.base,
+        "filter": prepared.filter,
+        "variables": prepared.variables.base,
+        "locale": os.environ.get(_LOCALE),
+    }
 
 
 def _become_by_calls(
@@ -144,7 +164,7 @@ def _become_by_calls(
     try:
         for place, fd in enumerate(descriptors):
             os.dup2(fd, batch.FIRST_FD + place, inheritable=False)
-        told = prepared.receive(report)
+        prepared.receive(report)
         step = "set-up"
         prepared.set_up()
         step = "first process"
@@ -157,7 +177,16 @@ def _become_by_calls(
         with contextlib.suppress(OSError):
             os.write(report, json.dumps(said).encode())
         os._exit(1)
-    _put_on(told)
+    prepared.variables.put_on()
+
+
+def _rehearse(prepared: "batch.Batch") -> None:
+    """After it Python has made this code as quick as it will be, and forks need not."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    environment = variables.packed(dict(os.environ), prepared.variables.base)
+    with ours, theirs:
+        for _ in range(_REHEARSALS):
+            prepared.rehearse(ours.fileno(), theirs.fileno(), environment)
 
 
 def _namespaces(config: Config, message: "dict[str, object]") -> int:
