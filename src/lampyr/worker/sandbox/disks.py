@@ -19,7 +19,7 @@ from lampyr.worker.stock import Restock
 
 log = logging.getLogger(__name__)
 
-_FEATURES: Final = "^has_journal,^resize_inode,^huge_file,^metadata_csum,uninit_bg"
+_FEATURES: Final = "^has_journal,^resize_inode,^huge_file,^metadata_csum,uninit_bg,sparse_super2"
 _BYTES_PER_INODE: Final = 32768
 _SEARCH: Final = f"{os.defpath}:/usr/sbin:/sbin"
 # Of the device: bitmaps and inode tables; and what the kernel holds back, at most 16 MiB.
@@ -49,12 +49,12 @@ class Disk:
 
 
 class Disks:
-    """Each is a sparse copy of a template of its size, in a file that has no name."""
+    """Each is a copy of a template of its size."""
 
     def __init__(self, directory: Path, tasks: Tasks) -> None:
         self._directory = directory
         self._tasks = tasks
-        self._templates: dict[int, Path] = {}
+        self._templates: dict[int, loop.Image] = {}
         self._making = asyncio.Lock()
         self._ready: dict[int, list[Disk]] = {}
         self._filling: set[int] = set()
@@ -121,35 +121,33 @@ class Disks:
             making.add_done_callback(_give_up)
             raise
 
-    def _copy(self, template: Path) -> Disk:
-        image = loop.nameless_copy(str(template), str(self._directory))
-        try:
-            device, path = loop.attach(image)
-        finally:
-            os.close(image)
+    def _copy(self, template: loop.Image) -> Disk:
+        device, path = template.on_device(str(self._directory))
         return Disk(device=device, path=path)
 
-    async def _template(self, tmp_mb: int) -> Path:
-        if (path := self._templates.get(tmp_mb)) is not None:
-            return path
+    async def _template(self, tmp_mb: int) -> loop.Image:
+        if (image := self._templates.get(tmp_mb)) is not None:
+            return image
         async with self._making:
             if tmp_mb not in self._templates:
                 self._templates[tmp_mb] = await asyncio.to_thread(self._make_template, tmp_mb)
         return self._templates[tmp_mb]
 
-    def _make_template(self, tmp_mb: int) -> Path:
+    def _make_template(self, tmp_mb: int) -> loop.Image:
         path = self._directory / f"tmp-{tmp_mb}.ext4"
         with path.open("wb") as image:
             image.truncate(device_mb(tmp_mb) * MIB)
         arguments = [
             self._mkfs or "mkfs.ext4", "-q", "-F", "-O", _FEATURES, "-m", "0", "-b", "4096",
             "-i", str(_BYTES_PER_INODE), "-I", "256",
-            "-E", "nodiscard,lazy_itable_init=1", str(path),
+            "-E", "nodiscard,lazy_itable_init=1,num_backup_sb=0", str(path),
         ]  # fmt: skip
         _run(arguments)
         # Once here, not in each sandbox: there the kernel would have to look and to write.
         _run([self._debugfs or "debugfs", "-w", "-R", "rmdir lost+found", str(path)])
-        return path
+        image = loop.Image(str(path))
+        path.unlink()
+        return image
 
 
 def _run(arguments: list[str]) -> None:

@@ -19,24 +19,42 @@ _FLAG_AUTOCLEAR = 4
 _FLAGS_OFFSET = 8 + 52
 _CONFIG_BYTES = 304
 _ATTEMPTS = 50
-_COPY_BYTES = 1 << 30
 
+class Image:
+    """What is in a sparse file: `pieces`, each with its place, and nothing elsewhere."""
 
-def nameless_copy(template: str, directory: str) -> int:
-    """A sparse copy of `template` that no directory names: it is gone when nobody uses it."""
-    source = os.open(template, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        copy = nameless_file(directory)
-        size = os.fstat(source).st_size
-        os.ftruncate(copy, size)
-        offset = 0
-        while (start := _seek(source, offset, os.SEEK_DATA)) is not None:
-            offset = end = os.lseek(source, start, os.SEEK_HOLE)
-            while start < end:
-                start += _copy(source, copy, start, min(end - start, _COPY_BYTES))
-        return copy
-    finally:
-        os.close(source)
+    def __init__(self, path: str) -> None:
+        self.pieces: list[tuple[int, bytes]] = []
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.size = os.fstat(source).st_size
+            offset = 0
+            while (start := _seek(source, offset, os.SEEK_DATA)) is not None:
+                offset = os.lseek(source, start, os.SEEK_HOLE)
+                self.pieces.append((start, os.pread(source, offset - start, start)))
+        finally:
+            os.close(source)
+
+    def on_device(self, directory: str) -> tuple[int, str]:
+        """A loop device with all of that, over a file in no directory: its descriptor and path.
+
+        It is written to the device, not to the file below: the kernel has nothing to write to disk
+        before there is a device, nor to read when it is mounted. What it keeps of the device in
+        memory until then is what anybody sees who looks at it.
+        """
+        file = nameless_file(directory)
+        try:
+            os.ftruncate(file, self.size)
+            device, path = attach(file)
+        finally:
+            os.close(file)
+        try:
+            for offset, piece in self.pieces:
+                os.pwrite(device, piece, offset)
+        except OSError:
+            os.close(device)
+            raise
+        return device, path
 
 
 def _seek(fd: int, offset: int, whence: int) -> "int | None":
@@ -46,13 +64,6 @@ def _seek(fd: int, offset: int, whence: int) -> "int | None":
         if error.errno != errno.ENXIO:
             raise
         return None
-
-
-def _copy(source: int, target: int, offset: int, count: int) -> int:
-    try:
-        return os.copy_file_range(source, target, count, offset, offset)
-    except OSError:  # File systems that cannot: by way of this process.
-        return os.pwrite(target, os.pread(source, min(count, 1 << 20), offset), offset)
 
 
 def nameless_file(directory: str) -> int:
