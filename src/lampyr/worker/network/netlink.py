@@ -225,7 +225,8 @@ class Netlink:
 
     def _request_all(self, requests: list[tuple[int, int, bytes, int]]) -> None:
         """The kernel answers for each that fails, and for the last one."""
-        messages, allowed = [], {}
+        messages: list[bytes] = []
+        allowed: dict[int, int] = {}
         for kind, flags, body, number in requests:
             last = _ACK if len(messages) == len(requests) - 1 else 0
             messages.append(self._message(kind, flags | last, body))

@@ -135,8 +135,8 @@ class Disks:
 
     def _make_template(self, tmp_mb: int) -> loop.Image:
         path = self._directory / f"tmp-{tmp_mb}.ext4"
-        with path.open("wb") as image:
-            image.truncate(device_mb(tmp_mb) * MIB)
+        with path.open("wb") as file:
+            file.truncate(device_mb(tmp_mb) * MIB)
         arguments = [
             self._mkfs or "mkfs.ext4", "-q", "-F", "-O", _FEATURES, "-m", "0", "-b", "4096",
             "-i", str(_BYTES_PER_INODE), "-I", "256",

@@ -77,7 +77,9 @@ def _parts(code: types.CodeType) -> "list[object]":
 
 def filled_gaps() -> "list[object]":
     """What fills them: to be kept. Until this is called nothing more should be made to stay."""
-    kept: list[object] = [_filled(size) for size in range(_SMALL_BYTES_MIN, _SMALL_BYTES_MAX + 1, _WORD_BYTES)]
+    kept: list[object] = [
+        _filled(size) for size in range(_SMALL_BYTES_MIN, _SMALL_BYTES_MAX + 1, _WORD_BYTES)
+    ]
     _fill_heap()
     return kept
 

@@ -32,7 +32,7 @@ DATA_BYTES = 12 * 1024
 CALL = struct.Struct("<Q6qQ2Q")
 """Number, arguments, how the result is judged, where it is written to."""
 COUNTS = struct.Struct("<3I")
-"""At the very beginning: calls before the parting, calls after it, bytes of `variables` at the end."""
+"""At the very beginning: calls before the parting, calls after it, bytes of variables."""
 FIRST_FD = 64
 """Where a fork has its descriptors, so that calls can name them."""
 SPAWNER_FD = 63

@@ -20,6 +20,7 @@ _FLAGS_OFFSET = 8 + 52
 _CONFIG_BYTES = 304
 _ATTEMPTS = 50
 
+
 class Image:
     """What is in a sparse file: `pieces`, each with its place, and nothing elsewhere."""
 

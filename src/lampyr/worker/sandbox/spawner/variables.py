@@ -20,7 +20,9 @@ _kept: "list[Variables]" = []
 
 def packed(variables: "dict[str, str]", base: int) -> bytes:
     """What is to stand at the address `base`; raise `ValueError` when that cannot be."""
-    texts = [f"{name}={value}".encode(errors="surrogateescape") for name, value in variables.items()]
+    texts = [
+        f"{name}={value}".encode(errors="surrogateescape") for name, value in variables.items()
+    ]
     first = _HEAD.size + _WORD_BYTES * (len(texts) + 1)
     pointers, place = [], base + first
     for text in texts:
@@ -46,9 +48,11 @@ class Variables:
         except ValueError as error:
             raise LookupError("environ") from error
         _kept.append(self)
-        self._known = getattr(os.environ, "_data")  # noqa: B009 - nobody else has it
-        if not isinstance(self._known, dict):
-            raise LookupError("os.environ")
+        try:
+            # Of what Python keeps there, nothing else lets it be replaced.
+            self._known: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]  # noqa: SLF001
+        except AttributeError as error:
+            raise LookupError("os.environ") from error
 
     def take(self, address: int, size: int) -> None:
         """What `packed` gave is there."""
@@ -58,6 +62,10 @@ class Variables:
         """Let it be the environment of this process, for Python and for the C library."""
         first, size = _HEAD.unpack_from(self._memory)
         texts = self._memory[first : first + size]
-        self._known.clear()
-        self._known.update([text.split(b"=", 1) for text in texts.split(b"\0") if text])
+        known = self._known
+        known.clear()
+        for text in texts.split(b"\0"):
+            name, equals, value = text.partition(b"=")
+            if equals:
+                known[name] = value
         self._pointer.value = self.base + _HEAD.size
