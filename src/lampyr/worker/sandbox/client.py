@@ -17,6 +17,7 @@ from lampyr.tasks import Tasks
 from lampyr.worker.sandbox import packets
 from lampyr.worker.sandbox.base import SandboxError
 from lampyr.worker.sandbox.reports import SandboxDiedError
+from lampyr.worker.sandbox.spawner import wire
 
 log = logging.getLogger(__name__)
 
@@ -158,18 +159,34 @@ class Spawner:
         self._send()
 
     async def _read(self, end: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(end.fileno(), self._hear, end, over)
         try:
-            while True:
-                data, descriptors = await packets.receive(end)
-                if not data:
-                    break
-                self._receive(json.loads(data), descriptors)
+            await over
         except Exception:
             # It would not be heard any more: without its socket it ends, and another is made.
             log.exception("what the spawner said could not be taken")
         finally:
+            loop.remove_reader(end.fileno())
             self._gone(end)
         self._on_death()
+
+    def _hear(self, end: socket.socket, over: "asyncio.Future[None]") -> None:
+        """All that it has said, up to its end."""
+        try:
+            while not over.done():
+                data, descriptors = wire.receive(end)
+                if data:
+                    self._receive(json.loads(data), descriptors)
+                else:
+                    over.set_result(None)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            over.set_result(None)
+        except Exception as error:  # noqa: BLE001 - whoever waits tells of it
+            over.set_exception(error)
 
     def _receive(self, message: dict[str, Any], descriptors: list[int]) -> None:
         if (name := message.get("started")) is not None:
