@@ -14,8 +14,8 @@ ZERO: Final = 2
 """How a result is judged: it may be no error; it may be anything; it must be 0."""
 NUMBERS: Final = {
     "capset": 126, "chdir": 80, "chmod": 90, "chown": 92, "chroot": 161, "close": 3,
-    "close_range": 436, "dup2": 33, "dup3": 292, "fchdir": 81, "fchown": 93, "mkdir": 83, "mount": 165,
-    "open": 2, "poll": 7, "prctl": 157, "prlimit64": 302, "rt_sigprocmask": 14,
+    "close_range": 436, "dup2": 33, "dup3": 292, "fchdir": 81, "fchown": 93, "mkdir": 83,
+    "mount": 165, "open": 2, "poll": 7, "prctl": 157, "prlimit64": 302, "rt_sigprocmask": 14,
     "seccomp": 317, "setgroups": 116, "sethostname": 170, "setns": 308, "setresgid": 119,
     "setresuid": 117, "setsid": 112, "umask": 95, "umount2": 166, "unlink": 87, "unshare": 272,
     "write": 1,

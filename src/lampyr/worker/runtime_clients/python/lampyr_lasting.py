@@ -9,8 +9,8 @@ without taking anything apart, so all of them are given that value.
 And whatever a fork makes, it makes in the gaps between what is there, each of them in another page.
 So the gaps are filled before, and a fork begins on pages of its own.
 
-A third of the pages that a start copied were copied for these two reasons. On Python before 3.12
-only gaps are filled.
+More than a third of the pages that a start copied were copied for these two reasons. On Python
+before 3.12 only gaps are filled.
 """  # noqa: INP001 - copied to /var/runtime, a module of no package
 
 # ruff: noqa: PLC0415 - what is imported, and when, is what this module is about
@@ -32,7 +32,9 @@ _WORD_BYTES = 16
 _SMALL_BYTES_MIN, _SMALL_BYTES_MAX = 16, 512
 """Of objects for which Python does not ask the C library: it has pools for each size."""
 _POOL_BYTES, _POOL_HEAD_BYTES = 1 << 14, 48
-_OBJECTS_MAX = 50_000
+_FILLED_BYTES_MAX = 1 << 19
+"""Of one size, where pools are not what they are known to be."""
+_BLOCKS_MAX, _CHUNKS_MAX = 100, 100_000
 _HEAP_BYTES_MAX = 100_000
 """More comes from no gap, but not yet from a mapping of its own."""
 _HEAP_SIZES = (*(1 << power for power in range(16, 10, -1)), *range(1_032, 0, -_WORD_BYTES))
@@ -89,7 +91,7 @@ def _filled(size: int) -> "list[object]":
     make = _makers().get(size) or partial(bytes, size - bytes.__basicsize__)
     made: list[object] = []
     last = 0
-    while len(made) < _OBJECTS_MAX:
+    while len(made) * size < _FILLED_BYTES_MAX:
         made.append(make())
         place = id(made[-1])
         if place == last + size and last % _POOL_BYTES == _POOL_HEAD_BYTES:
@@ -105,17 +107,21 @@ def _makers() -> "dict[int, Callable[[], object]]":
 
 
 def _fill_heap() -> None:
-    """The same for the C library, which is asked for whatever is larger."""
+    """The same for the C library, if it is GNU's, which is asked for whatever is larger."""
     import ctypes
 
     libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version"):
+        return
     libc.malloc.restype = ctypes.c_size_t
     edge = last = 0
-    while not edge:
+    for _ in range(_BLOCKS_MAX):
         place = libc.malloc(_HEAP_BYTES_MAX)
         if place - last == _HEAP_BYTES_MAX + _WORD_BYTES:
             edge = place
+            break
         last = place
+    left = _CHUNKS_MAX
     for size in _HEAP_SIZES:
-        while libc.malloc(size) < edge:
-            pass
+        while left and libc.malloc(size) < edge:
+            left -= 1
