@@ -3,129 +3,29 @@
 `LAMPYR_TEST_FORKS` sets how many are compared.
 """
 
+# ruff: noqa: F811
+
 import asyncio
-import json
 import os
 import signal
-import sys
-import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import pytest_asyncio
 
-from lampyr.worker.network.base import Egress
-from lampyr.worker.network.pooled import PooledNetwork
-from lampyr.worker.runtimes import RuntimeCatalog
-from lampyr.worker.runtimes.forks import template_of
-from lampyr.worker.sandbox.base import ParkSpec, SandboxError, SandboxSpec, TemplateSpec
+from lampyr.worker.sandbox.base import ParkSpec, SandboxError
 from lampyr.worker.sandbox.namespaces import NamespacesDriver
+from tests.contract.forge import (  # noqa: F401  `forge` is a fixture.
+    Forge,
+    eventually,
+    forge,
+)
 from tests.contract.sandbox_benches import as_root
-from tests.contract.sandboxes import LocalBench
 
 FORKS: Final = int(os.environ.get("LAMPYR_TEST_FORKS", "300"))
 AT_ONCE: Final = 6
-PATIENCE: Final = 150.0
-"""Here the template loads the AWS SDK from its sources, whatever else this host does."""
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400), as_root]
-
-NOT_A_FORK: Final = 77
-IS_FORK: Final = f"import os, sys\nif 'boto3' not in sys.modules: os._exit({NOT_A_FORK})\n"
-PLAIN_MAX: Final = 3
-"""Where a fork dies before it is a function, its sandbox is started anew without a template."""
-
-
-class Forge(LocalBench):
-    """Runs a function's module in forks of the template of this interpreter's runtime."""
-
-    def __init__(self, runtimes: Path, network: PooledNetwork | None) -> None:
-        super().__init__("namespaces", network=network)
-        self.runtimes = runtimes
-        self.killed: set[int] = set()
-        self.template: TemplateSpec
-
-    async def open(self) -> None:
-        catalog = RuntimeCatalog(self.runtimes, os.environ)
-        name = f"python3.{sys.version_info.minor}"
-        self.runtime = await asyncio.to_thread(catalog.find, name)
-        self.template = template_of(self.runtime, sdk=True)
-        await super().open()
-        await self.ready()
-
-    async def ready(self) -> int:
-        """The process of the template, once it is there."""
-        driver = self.driver
-        assert isinstance(driver, NamespacesDriver)
-        driver.expect(self.template)
-        await eventually(lambda: set(driver.templates.pids().values()) - self.killed)
-        return driver.templates.pids()[self.template.name]
-
-    async def kill(self) -> None:
-        """Kill the template."""
-        pid = await self.ready()
-        self.killed.add(pid)
-        os.kill(pid, signal.SIGKILL)
-
-    def spec(self, code: str, **changes: Any) -> SandboxSpec:
-        """`code` is the module of the handler; it ends the process itself."""
-        self.count += 1
-        task = self.home / f"task-{self.count}"
-        task.mkdir(mode=0o755)
-        (task / "app.py").write_text(code)
-        spec = SandboxSpec(
-            environment_id=f"forked-{self.count}",
-            argv=self.runtime.argv,
-            variables={
-                "AWS_LAMBDA_RUNTIME_API": "{runtime_api}",
-                "_HANDLER": "app.handler",
-                **self.template.variables,
-            },
-            mounts={**self.runtime.mounts, "/var/task": str(task)},
-            memory_mb=256,
-            tmp_mb=512,
-            template=self.template,
-        )
-        return replace(spec, **changes)
-
-    async def told(self, code: str, **changes: Any) -> Any:
-        """What the module prints, as JSON."""
-        for _ in range(PLAIN_MAX):
-            ran = await self.run(f"{IS_FORK}{code}\nsys.stdout.flush()\nos._exit(0)\n", **changes)
-            if ran["code"] != NOT_A_FORK:
-                break
-        assert ran["code"] == 0, ran
-        return json.loads(ran["output"])
-
-
-async def eventually(look: Callable[[], Any]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["by calls", "by itself"])
-async def forge(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Forge]:
-    """A fork sets itself up, or makes calls that were written down: where its network is ready."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    network = None
-    if request.param == "by calls":
-        network = PooledNetwork(egress=Egress.NONE, endpoint_port=None)
-        await network.open()
-    made = Forge(shared / "lampyr-runtimes", network)
-    await made.open()
-    yield made
-    await made.close()
-    if network is not None:
-        await network.close()
-
 
 RANDOM: Final = """
 import json, random, secrets, ssl, tempfile, uuid
@@ -337,69 +237,3 @@ async def test_starts_in_progress_when_the_template_dies_come_to_a_good_end(forg
 def groups(forge: Forge) -> list[str]:
     cgroups = forge.driver.cgroups  # type: ignore[attr-defined]
     return sorted(cgroups.names()) if cgroups is not None else []
-
-
-ENVIRONMENT: Final = """
-import ctypes, json, subprocess
-def of_a_child():
-    lines = subprocess.run(["/usr/bin/env"], capture_output=True, text=True).stdout.splitlines()
-    return dict(line.split("=", 1) for line in lines)
-libc = ctypes.CDLL(None)
-libc.getenv.restype = ctypes.c_char_p
-before = [dict(os.environ), of_a_child()]
-found = (libc.getenv(b"GLOW") or b"").decode()
-os.environ["GLOW"] = "changed"
-os.environ["NEW"] = "made"
-del os.environ["GONE"]
-after = [dict(os.environ), of_a_child()]
-print(json.dumps([before, found, after]))
-"""
-
-
-async def test_the_environment_of_a_fork_is_that_of_its_c_library_and_its_children(
-    forge: Forge,
-) -> None:
-    await forge.ready()
-    told = {**forge.spec("").variables, "GLOW": "grün=1", "EMPTY": "", "GONE": "x"}
-    del told["LD_BIND_NOW"]  # The template's own.
-    (known, of_child), found, (then, of_later_child) = await forge.told(ENVIRONMENT, variables=told)
-    assert known == of_child
-    assert (known["GLOW"], known["EMPTY"], found) == ("grün=1", "", "grün=1")
-    assert "LD_BIND_NOW" not in known
-    assert (
-        then
-        == of_later_child
-        == {
-            **{name: value for name, value in known.items() if name != "GONE"},
-            "GLOW": "changed",
-            "NEW": "made",
-        }
-    )
-
-
-FOUND: Final = """
-import json, logging, sys
-from awslambdaric import bootstrap
-def read(path):
-    with open(path) as file:
-        return file.read()
-print(json.dumps({
-    "path": sys.path, "argv": sys.argv, "stdout": type(sys.stdout).__name__,
-    "handlers": [type(each).__name__ for each in logging.getLogger().handlers],
-    "level": logging.getLogger().level, "converter": logging.Formatter.converter.__name__,
-    "request": bootstrap._GLOBAL_AWS_REQUEST_ID,
-    "environment": sorted(name for name in os.environ if name != "LC_CTYPE"),
-    "rehearsed": [name for name in sys.modules if "rehearsal" in name],
-    "frozen": logging.getLogger().handlers[0].filters != [],
-    "mounts": sorted(line.split()[4] for line in read("/proc/self/mountinfo").splitlines()),
-}))
-sys.stdout.flush()
-os._exit(0)
-"""
-
-
-async def test_a_fork_finds_what_a_plain_start_finds(forge: Forge) -> None:
-    """Nothing of what its template has rehearsed, and nothing of where that was made."""
-    await forge.ready()
-    plain = await forge.run(f"import os\n{FOUND}", template=None)
-    assert await forge.told(FOUND) == json.loads(plain["output"])
