@@ -78,7 +78,7 @@ def _parts(code: types.CodeType) -> "list[object]":
 
 
 def filled_gaps() -> "list[object]":
-    """What fills them: to be kept. Until this is called nothing more should be made to stay."""
+    """What fills them: to be kept. It comes last, as whatever is made before may leave new ones."""
     kept: list[object] = [
         _filled(size) for size in range(_SMALL_BYTES_MIN, _SMALL_BYTES_MAX + 1, _WORD_BYTES)
     ]
