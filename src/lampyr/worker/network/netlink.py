@@ -270,10 +270,7 @@ class Netlink:
                 if kind == _DONE:
                     return
                 if kind == _ERROR:
-                    number = -_ERROR_NUMBER.unpack_from(body)[0]
-                    if number:
-                        raise _error(number)
-                    return
+                    raise _error(-_ERROR_NUMBER.unpack_from(body)[0])
                 yield kind, body
 
 

@@ -21,9 +21,6 @@ import lampyr_runtime  # type: ignore[import-not-found]
 _SOURCES = "/mnt"
 _TASK = "/var/task"
 _SPENT: list[object] = []
-_REHEARSALS = 40
-"""After which Python has made its bytecode as quick as it will be, and notes nothing in a class any
-more when another instance is made of it."""
 
 
 def main() -> None:
@@ -92,7 +89,7 @@ def _serve(search: tuple[str, list[str], list[str]], about: dict[str, object]) -
     import lampyr_lasting  # type: ignore[import-not-found]
 
     del sys.modules["lampyr_lasting"]
-    for _ in range(_REHEARSALS):
+    for _ in range(fork.REHEARSALS):
         _rehearse(search)
     # Found at once where the function's code will be: here that is a directory, too.
     sys.path_importer_cache[_TASK] = sys.path_hooks[-1](_TASK)

@@ -44,7 +44,9 @@ SOURCES = "/mnt"
 _FIRST_FREE_FD = 4
 _LOCALE = "LC_CTYPE"
 """Where the host lacks the locale that LANG names, Python chooses another and says so here."""
-_REHEARSALS = 40
+REHEARSALS = 40
+"""After which Python has made its bytecode as quick as it will be, and notes nothing in a class any
+more when another instance is made of it."""
 _STATUS = 3
 """Place of the descriptor that `init` writes to, among those of a fork."""
 
@@ -185,7 +187,7 @@ def _rehearse(prepared: "batch.Batch") -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = variables.packed(dict(os.environ), prepared.variables.base)
     with ours, theirs:
-        for _ in range(_REHEARSALS):
+        for _ in range(REHEARSALS):
             prepared.rehearse(ours.fileno(), theirs.fileno(), environment)
 
 

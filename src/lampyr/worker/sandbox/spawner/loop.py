@@ -19,6 +19,7 @@ _FLAG_AUTOCLEAR = 4
 _FLAGS_OFFSET = 8 + 52
 _CONFIG_BYTES = 304
 _ATTEMPTS = 50
+_PIECE_BYTES = 1 << 16
 
 
 class Image:
@@ -31,8 +32,11 @@ class Image:
             self.size = os.fstat(source).st_size
             offset = 0
             while (start := _seek(source, offset, os.SEEK_DATA)) is not None:
-                offset = os.lseek(source, start, os.SEEK_HOLE)
-                self.pieces.append((start, os.pread(source, offset - start, start)))
+                end = os.lseek(source, start, os.SEEK_HOLE)
+                piece = os.pread(source, min(end - start, _PIECE_BYTES), start)
+                offset = start + len(piece)
+                if piece.strip(b"\0"):  # File systems that know of no holes.
+                    self.pieces.append((start, piece))
         finally:
             os.close(source)
 
