@@ -33,8 +33,9 @@ from bench import (
     rows,
     sources,
 )
-from bench.base import EMULATOR, LAMPYR, LIMIT, Bench
+from bench.base import LAMPYR, LIMIT, Bench
 from bench.results import Row
+from bench.rivals import EMULATOR
 from bench.servers import Server, free_port
 
 ROOT: Final = Path(__file__).parent.parent

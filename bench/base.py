@@ -12,38 +12,11 @@ from typing import Any, Final
 from bench import functions
 from bench.charts import Chart
 from bench.client import BODY, Connection, Series, Target, call_for
-from bench.results import microseconds
-from bench.rivals import EMULATOR
 from bench.servers import Server
 
 LAMPYR: Final = "lampyr"
 LIMIT: Final = "limit"
 CALL_SECONDS: Final = 0.8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """Of a latency, in seconds."""
-
-    p50: float
-    p99: float | None = None
-    share: float | None = None
-    """Of what a rival takes for the same, on whichever machine."""
-    rival: str = EMULATOR
-
-    def __str__(self) -> str:
-        p99 = "" if self.p99 is None else f", p99 ≤ {microseconds(self.p99)}"
-        share = "" if self.share is None else f"; share: {self.share:.2f} times {self.rival}"
-        return f"p50 ≤ {microseconds(self.p50)}{p99}{share}"
-
-    def holds(self, series: Series) -> bool:
-        return series.p50 <= self.p50 and (self.p99 is None or series.p99 <= self.p99)
-
-    def share_holds(self, series: Series, rival: Series | None) -> bool | None:
-        """None where there is nothing to compare with."""
-        if self.share is None or rival is None:
-            return None
-        return series.p50 <= self.share * rival.p50
 
 
 class Placing(StrEnum):

@@ -5,20 +5,21 @@ be started anew, as a variable of it is one that the interpreter reads when it s
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from bench import functions, packages
-from bench.base import LAMPYR, Bench, Budget, pair
+from bench import budgets, functions, packages
+from bench.base import LAMPYR, Bench, pair
+from bench.budgets import ANEW, MINISTACK
 from bench.client import Connection, Series, Target
 from bench.results import Row, megabytes, milliseconds
+from bench.rows import bare_start, in_milliseconds
 
 STARTS: Final = 6
 """A round, of each."""
 IDLE: Final = 40
 PAUSE_SECONDS: Final = 0.2
 """Between two starts: what is made ahead is made again meanwhile."""
-ANEW: Final = "the same, started anew"
 CLIENT: Final = """\
 import boto3
 
@@ -28,8 +29,6 @@ def handler(event, context):
     return {"hello": "world"}
 """
 NUMPY_CLIENT: Final = "import numpy\n" + CLIENT
-FASTER: Final = 15
-"""How many times as fast as its Init a restore is to be."""
 PYTHON_ANEW: Final = {"PYTHONNODEBUGRANGES": "1"}
 NODE_ANEW: Final = {"NODE_PENDING_DEPRECATION": "0"}
 
@@ -37,7 +36,8 @@ NODE_ANEW: Final = {"NODE_PENDING_DEPRECATION": "0"}
 def boto3_client(bench: Bench) -> list[Row]:
     names = _deploy(bench, "client", {"app.py": CLIENT}, bench.runtime, PYTHON_ANEW)
     metric = "cold start, a function that makes a client of boto3"
-    return [_row(bench, "7", metric, Budget(p50=40e-3), names)]
+    ahead, anew = _in_turn(bench, names)
+    return [in_milliseconds("7", metric, budgets.COLD_BOTO3, {LAMPYR: ahead, ANEW: anew})]
 
 
 def snap_start(bench: Bench) -> list[Row]:
@@ -45,7 +45,7 @@ def snap_start(bench: Bench) -> list[Row]:
     runtime = max(bench.runtime, "python3.12")
     api = functions.api(bench.servers[LAMPYR].port)
     numpy = packages.installed("numpy", runtime)
-    files = {"app.py": NUMPY_CLIENT, **numpy}
+    files: dict[str, str | bytes] = {"app.py": NUMPY_CLIENT, **numpy}
     ahead, anew = _deploy(bench, "snap", files, runtime, PYTHON_ANEW)
     for name in ahead:
         api.update_function_configuration(
@@ -56,17 +56,37 @@ def snap_start(bench: Bench) -> list[Row]:
         functions.wait_until_active(api, f"{name}:{version}")
     restored = [f"{name}:1" for name in ahead]
     metric = "restore with SnapStart, a function that imports numpy and makes a client of boto3"
-    budget = Budget(p50=10e-3, p99=30e-3)
-    return [_row(bench, "8", metric, budget, (restored, anew), faster=FASTER)]
+    there, new = _in_turn(bench, (restored, anew))
+    row = in_milliseconds("8", metric, budgets.RESTORE, {LAMPYR: there, ANEW: new})
+    if there.p50 * budgets.RESTORE_TIMES > new.p50:
+        row.inside = False
+    return [row]
 
 
 def node(bench: Bench) -> list[Row]:
-    files = {"app.js": functions.ECHO_NODE}
+    """From what is parked, and started anew as where nothing is parked."""
+    files: dict[str, str | bytes] = {"app.js": functions.ECHO_NODE}
     names = _deploy(bench, "parked", files, "nodejs20.x", NODE_ANEW)
+    theirs = _deploy_at_ministack(bench, files)
     with Connection(_target(bench, names[0].pop())) as connection:
         connection.call()  # From now on Lampyr knows that somebody wants them.
     time.sleep(5 * PAUSE_SECONDS)
-    return [_row(bench, "9", "cold start, Node.js echo", Budget(p50=15e-3), names)]
+    ahead, anew, *rival = _in_turn(bench, (*names, theirs) if theirs else names)
+    metric = "cold start, Node.js echo"
+    alone = bare_start(bench.rounds, ["node", "-e", "0"])
+    others = dict(zip([MINISTACK], rival, strict=False))
+    parked = in_milliseconds("9", metric, budgets.COLD_NODE, {LAMPYR: ahead, **others})
+    budget = budgets.COLD_NODE_ANEW
+    plain = Row(
+        number="9",
+        metric=f"{metric}, nothing parked",
+        budget=str(budget),
+        ours=pair(anew, milliseconds) + budget.times(anew.p50, alone),
+        inside=budget.holds(anew),
+        share_inside=budget.share_holds(anew.p50, alone),
+        limit=f"{milliseconds(alone)} ({budget.rival})",
+    )
+    return [parked, plain]
 
 
 def memory(bench: Bench) -> list[Row]:
@@ -86,9 +106,9 @@ def memory(bench: Bench) -> list[Row]:
         Row(
             number="11",
             metric=f"memory of an idle Python environment, one of {IDLE}",
-            budget="≤ 8 MB",
+            budget=f"≤ {megabytes(budgets.ENVIRONMENT_BYTES)}",
             ours=megabytes(each),
-            inside=each <= 8e6,
+            inside=each <= budgets.ENVIRONMENT_BYTES,
         )
     ]
 
@@ -113,34 +133,30 @@ def _deploy(
     return ahead, anew
 
 
-def _row(
-    bench: Bench,
-    number: str,
-    metric: str,
-    budget: Budget,
-    names: tuple[list[str], list[str]],
-    *,
-    faster: int = 0,
-) -> Row:
-    """`faster`: how many times as fast as anew it must be, by the medians."""
-    ahead, anew = Series(), Series()
-    turns = iter(zip(*names, strict=False))
+def _deploy_at_ministack(bench: Bench, files: Mapping[str, str | bytes]) -> list[Target]:
+    if MINISTACK not in bench.servers:
+        return []
+    port = bench.servers[MINISTACK].port
+    names = [f"parked{number}" for number in range(bench.rounds * STARTS)]
+    for name in names:
+        functions.create(functions.api(port), name, functions.package(files), runtime="nodejs20.x")
+    return [Target(port=port, path=functions.path(name)) for name in names]
+
+
+def _in_turn(bench: Bench, each: Sequence[Sequence[str | Target]]) -> list[Series]:
+    """First calls, one of each after the other, of functions of Lampyr or whatever else."""
+    found = [Series() for _ in each]
+    turns = iter(zip(*each, strict=False))
     for _ in range(bench.rounds):
-        samples: tuple[list[float], list[float]] = ([], [])
+        samples: list[list[float]] = [[] for _ in each]
         for _ in range(STARTS):
             for which, name in enumerate(next(turns)):
                 time.sleep(PAUSE_SECONDS)
-                samples[which].append(_first_call(_target(bench, name)))
-        ahead.add(samples[0])
-        anew.add(samples[1])
-    return Row(
-        number=number,
-        metric=metric,
-        budget=f"{budget}, {faster} times as fast" if faster else str(budget),
-        ours=pair(ahead, milliseconds),
-        inside=budget.holds(ahead) and ahead.p50 * faster <= anew.p50,
-        rivals={ANEW: pair(anew, milliseconds)},
-    )
+                target = _target(bench, name) if isinstance(name, str) else name
+                samples[which].append(_first_call(target))
+        for series, taken in zip(found, samples, strict=True):
+            series.add(taken)
+    return found
 
 
 def _first_call(target: Target) -> float:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
-from bench import functions
+from bench import budgets, functions
 from bench.base import Bench
 from bench.client import Connection, Target
 from bench.results import Row
@@ -63,22 +63,25 @@ def row(
             crowds.append(_round(server, runtime))
     crowds.sort(key=lambda crowd: crowd.entered[-1])
     seconds = [crowd.entered[-1] for crowd in crowds]
+    budget, taken = budgets.CROWD, statistics.median(seconds)
     alive = min(crowd.environments for crowd in crowds)
     refused = sum(crowd.refused for crowd in crowds)
     whole = alive == ENVIRONMENTS and seconds[-1] < STAY_SECONDS
-    told = f"{statistics.median(seconds):.1f} s" if whole else f"{alive:,} after {STAY_SECONDS} s"
+    told = f"{taken:.1f} s" if whole else f"{alive:,} after {STAY_SECONDS} s"
     if refused:
         told += f", {refused} refused"
-    limits = [_bare_forks() for _ in range(min(rounds, ROUNDS_MAX))]
+    limit = statistics.median(_bare_forks() for _ in range(min(rounds, ROUNDS_MAX)))
+    whole = whole and not refused
     return (
         Row(
             number="10",
             metric=f"from none to {ENVIRONMENTS:,} live environments of one function ({runtime})",
-            budget="≤ 5 s",
-            ours=f"{told} ({seconds[0]:.1f} to {seconds[-1]:.1f} s)",
-            inside=whole and not refused and statistics.median(seconds) <= 5.0,
+            budget=str(budget),
+            ours=f"{told} ({seconds[0]:.1f} to {seconds[-1]:.1f} s){budget.times(taken, limit)}",
+            inside=whole and taken <= budget.p50,
+            share_inside=whole and budget.share_holds(taken, limit),
             rivals={"AWS (its scaling rate)": "1,000 in 10 s"},
-            limit=f"{statistics.median(limits):.1f} s (bare forks of this process, no sandbox)",
+            limit=f"{limit:.1f} s (bare forks of this process, no sandbox)",
         ),
         crowds[len(crowds) // 2],
     )

@@ -51,6 +51,13 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:,.2f} ms" if seconds < 0.1 else f"{seconds * 1e3:,.0f} ms"
 
 
+def short(seconds: float) -> str:
+    """For a figure that somebody has chosen."""
+    if seconds >= 0.1:
+        return f"{seconds:g} s"
+    return f"{seconds * 1e3:g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:g} µs"
+
+
 def megabytes(size: float) -> str:
     return f"{size / 1e6:,.0f} MB"
 
@@ -73,9 +80,9 @@ def document(rows: Sequence[Row], *, rounds: int, seconds: float, load: str) -> 
         "In rows 1, 3, 4 and 5 the other programs are stopped while one takes its turn.",
         "“Of CPU”: what all processes of a program computed for one call, the caller's own apart.",
         "The budgets' figures were set on another machine with two cores. Where a rival is here",
-        "that was measured there, a budget has a share too: its figure divided by the rival's on",
-        "that machine. That is what is promised of any machine; the verdict says so where a figure",
-        "itself is not reached.",
+        "that was measured there, or a bare loop that stands for what is possible, a budget has a",
+        "share too: its figure divided by what that took on that machine. That is what is promised",
+        "of any machine; the verdict says so where a figure itself is not reached.",
         "Functions have 1,769 MB, which is one core: at 128 MB it is the CPU share of 7 % that is",
         "measured. ministack and serverless-offline isolate nothing and limit nothing.",
         "",

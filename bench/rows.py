@@ -5,36 +5,22 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench import functions
-from bench.base import (
-    CALL_SECONDS,
-    EMULATOR,
-    LAMPYR,
-    LIMIT,
-    Bench,
-    Budget,
-    Placing,
-    pair,
-    rivals,
-)
+from bench import budgets, functions
+from bench.base import CALL_SECONDS, LAMPYR, LIMIT, Bench, Placing, pair, rivals
+from bench.budgets import Budget
 from bench.charts import latency
 from bench.client import BODY, Connection, Series, Target, call_for, wrk
 from bench.results import Row, megabytes, microseconds, milliseconds
+from bench.rivals import EMULATOR
 from bench.servers import Server
 
 WRK_SECONDS: Final = 2
-EMULATOR_MICROSECONDS: Final = 170
-"""What it takes on the machine for which the budgets were set, at the least."""
-OFFLINE_MICROSECONDS: Final = 119
-"""What serverless-offline takes there, at the most; it is a Node.js program itself."""
-RATE: Final = 15_000
-RATE_TIMES: Final = RATE / 12_000
-"""serverless-offline serves 12,000 a second on that machine, at the most."""
 COLD_STARTS: Final = 10
 """Cold starts a round."""
 MANY_FUNCTIONS: Final = 1_000
@@ -52,25 +38,21 @@ def _caller_rows(
     rows = []
     for placing, series in found.items():
         ours = series[programs[0]]
-        rival = series.get(budget.rival)
+        rival = budget.taken(series)
         rows.append(
             Row(
                 number=number,
                 metric=f"{metric}, {placing}",
                 budget=str(budget),
-                ours=pair(ours, microseconds) + _share(ours, rival, budget.rival),
+                ours=pair(ours, microseconds) + budget.times(ours.p50, rival),
                 inside=budget.holds(ours),
                 is_budget=placing is Placing.FREE,
-                share_inside=budget.share_holds(ours, rival),
+                share_inside=budget.share_holds(ours.p50, rival),
                 rivals=rivals(series, microseconds),
                 limit=pair(series[LIMIT], microseconds),
             )
         )
     return rows
-
-
-def _share(ours: Series, rival: Series | None, name: str) -> str:
-    return "" if rival is None else f", {ours.p50 / rival.p50:.2f} times {name}"
 
 
 def warm(bench: Bench) -> list[Row]:
@@ -80,7 +62,7 @@ def warm(bench: Bench) -> list[Row]:
         bench.there(LAMPYR, EMULATOR, "ministack", "serverless-offline", LIMIT),
         number="1",
         metric="warm Invoke, one caller, Python echo",
-        budget=Budget(p50=100e-6, p99=1e-3, share=100 / EMULATOR_MICROSECONDS),
+        budget=budgets.WARM,
     )
 
 
@@ -97,15 +79,24 @@ def warm_boto3(bench: Bench) -> Row:
 
     programs = bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT)
     series = bench.in_turn({program: invoke(program) for program in programs})
-    ours = series[LAMPYR]
+    limit = pair(series[LIMIT], milliseconds)
+    return in_milliseconds("2", "the same through boto3", budgets.WARM_BOTO3, series, limit)
+
+
+def in_milliseconds(
+    number: str, metric: str, budget: Budget, series: Mapping[str, Series], limit: str = "-"
+) -> Row:
+    """What there is to say where a row is a budget of times and nothing else."""
+    ours, rival = series[LAMPYR], budget.taken(series)
     return Row(
-        number="2",
-        metric="the same through boto3",
-        budget="p50 ≤ 1.2 ms",
-        ours=pair(ours, milliseconds),
-        inside=ours.p50 <= 1.2e-3,
+        number=number,
+        metric=metric,
+        budget=str(budget),
+        ours=pair(ours, milliseconds) + budget.times(ours.p50, rival),
+        inside=budget.holds(ours),
+        share_inside=budget.share_holds(ours.p50, rival),
         rivals=rivals(series, milliseconds),
-        limit=pair(series[LIMIT], milliseconds),
+        limit=limit,
     )
 
 
@@ -119,7 +110,7 @@ def warm_stock_client(bench: Bench) -> list[Row]:
         bench.there(LAMPYR, EMULATOR, LIMIT),
         number="3",
         metric="row 1 with the unmodified official runtime client (awslambdaric in a zip)",
-        budget=Budget(p50=170e-6, share=170 / EMULATOR_MICROSECONDS),
+        budget=budgets.WARM_STOCK_CLIENT,
     )
 
 
@@ -142,11 +133,12 @@ def throughput(bench: Bench) -> list[Row]:
             Row(
                 number="4",
                 metric=f"Invokes a second, {connections} connections",
-                budget=f"≥ {RATE:,}/s{rest}; share: {RATE_TIMES} times serverless-offline",
+                budget=f"≥ {budgets.RATE:,}/s{rest}; "
+                f"share: {budgets.RATE_TIMES} times serverless-offline",
                 ours=_rate(ours)
                 + ("" if times is None else f", {times:.1f} times serverless-offline"),
-                inside=sound and ours.p50 >= RATE,
-                share_inside=None if times is None else sound and times >= RATE_TIMES,
+                inside=sound and ours.p50 >= budgets.RATE,
+                share_inside=None if times is None else sound and times >= budgets.RATE_TIMES,
                 rivals={name: _rate(series[name]) for name in programs[1:] if name != LIMIT},
                 limit=_rate(series[LIMIT]),
             )
@@ -170,7 +162,7 @@ def warm_node(bench: Bench) -> list[Row]:
         bench.there(LAMPYR, "ministack", "serverless-offline", LIMIT),
         number="5",
         metric="warm Invoke, one caller, Node echo",
-        budget=Budget(p50=110e-6, share=110 / OFFLINE_MICROSECONDS, rival="serverless-offline"),
+        budget=budgets.WARM_NODE,
     )
 
 
@@ -193,24 +185,19 @@ def cold(bench: Bench) -> Row:
                     connection.call()
                     samples.append(time.perf_counter() - before)
             series[program].add(samples)
-    ours = series[LAMPYR]
     bench.charts.append(latency("row-6", "Row 6: cold start, Python hello world", series))
-    return Row(
-        number="6",
-        metric="cold start, Python hello world, request to response",
-        budget="p50 ≤ 15 ms",
-        ours=pair(ours, milliseconds),
-        inside=ours.p50 <= 15e-3,
-        rivals=rivals(series, milliseconds),
-        limit=f"{milliseconds(_bare_start(bench.rounds))} (`python3 -I -c pass`)",
-    )
+    bare = bare_start(bench.rounds, [sys.executable, "-I", "-S", "-c", "pass"])
+    limit = f"{milliseconds(bare)} (`python3 -I -c pass`)"
+    metric = "cold start, Python hello world, request to response"
+    return in_milliseconds("6", metric, budgets.COLD, series, limit)
 
 
-def _bare_start(rounds: int) -> float:
+def bare_start(rounds: int, argv: Sequence[str]) -> float:
+    """Seconds that a program takes which does nothing."""
     samples = []
     for _ in range(rounds * 2):
         before = time.perf_counter()
-        subprocess.run([sys.executable, "-I", "-S", "-c", "pass"], check=True)
+        subprocess.run(argv, check=True)
         samples.append(time.perf_counter() - before)
     return statistics.median(samples)
 
@@ -227,16 +214,19 @@ def start(rounds: int, programs: Mapping[str, Callable[[], Server]]) -> Row:
                 memory[program].append(server.memory_bytes())
 
     def show(program: str) -> str:
-        time_median = statistics.median(seconds[program])
-        return f"{time_median:.2f} s, {megabytes(statistics.median(memory[program]))}"
+        taken, held = statistics.median(seconds[program]), statistics.median(memory[program])
+        return f"{taken:.2f} s, {megabytes(held)}"
 
+    budget, times = budgets.START, {name: statistics.median(seconds[name]) for name in programs}
+    small = statistics.median(memory[LAMPYR]) <= budgets.IDLE_BYTES
+    ours, rival = times[LAMPYR], times.get(budget.rival)
     return Row(
         number="17",
         metric="start to first answer; idle memory of all processes",
-        budget="≤ 0.6 s, ≤ 80 MB",
-        ours=show(LAMPYR),
-        inside=statistics.median(seconds[LAMPYR]) <= 0.6
-        and statistics.median(memory[LAMPYR]) <= 80e6,
+        budget=f"{budget}; ≤ {megabytes(budgets.IDLE_BYTES)}",
+        ours=show(LAMPYR) + budget.times(ours, rival),
+        inside=small and ours <= budget.p50,
+        share_inside=small and budget.share_holds(ours, rival),
         rivals={name: show(name) for name in programs if name not in (LAMPYR, LIMIT)},
         limit=show(LIMIT),
     )
@@ -250,16 +240,8 @@ def control(bench: Bench) -> Row:
     series = bench.in_turn(
         {program: get(program) for program in bench.there(LAMPYR, "ministack", LIMIT)}
     )
-    ours = series[LAMPYR]
-    return Row(
-        number="18",
-        metric="GetFunctionConfiguration by boto3",
-        budget="p50 ≤ 0.9 ms",
-        ours=pair(ours, milliseconds),
-        inside=ours.p50 <= 0.9e-3,
-        rivals=rivals(series, milliseconds),
-        limit=pair(series[LIMIT], milliseconds),
-    )
+    metric, limit = "GetFunctionConfiguration by boto3", pair(series[LIMIT], milliseconds)
+    return in_milliseconds("18", metric, budgets.CONTROL, series, limit)
 
 
 def many(bench: Bench, server: Server) -> list[Row]:
@@ -302,14 +284,9 @@ def many(bench: Bench, server: Server) -> list[Row]:
 def _list_page(bench: Bench, server: Server, deployed: int) -> Row:
     client = functions.api(server.port)
     series = bench.in_turn({LAMPYR: lambda: client.list_functions(MaxItems=50)})
-    ours = series[LAMPYR]
-    return Row(
-        number="18",
-        metric=f"ListFunctions by boto3, a page of 50 of {deployed:,}",
-        budget="p50 ≤ 50 ms",
-        ours=pair(ours, milliseconds),
-        inside=ours.p50 <= 50e-3 if deployed == MANY_FUNCTIONS else None,
-    )
+    metric = f"ListFunctions by boto3, a page of 50 of {deployed:,}"
+    row = in_milliseconds("18", metric, budgets.LIST_PAGE, series)
+    return row if deployed == MANY_FUNCTIONS else replace(row, inside=None)
 
 
 def _make_idle(port: int, names: list[str], end: float) -> int:

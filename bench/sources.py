@@ -15,7 +15,8 @@ from typing import Any, Final
 from urllib.request import urlopen
 
 from bench import functions, services
-from bench.base import LAMPYR, Bench, Budget, pair
+from bench.base import LAMPYR, Bench, pair
+from bench.budgets import Budget
 from bench.client import Series
 from bench.results import Row, milliseconds
 from bench.servers import Server
@@ -275,7 +276,7 @@ def _row(number: str, metric: str, found: dict[str, Series]) -> Row:
     return Row(
         number=number,
         metric=metric,
-        budget=f"p50 ≤ {milliseconds(BUDGET_SECONDS)}",
+        budget=str(budget),
         ours=pair(ours, milliseconds),
         inside=budget.holds(ours),
         rivals={name: pair(item, milliseconds) for name, item in found.items()},

@@ -62,6 +62,7 @@ def main() -> int:
         _install_beside(ROOT / "neighbours.lock", NEIGHBOURS)
         if arguments.dev:
             _install_test_servers()
+        _compile()
     except SetupError as error:
         say(str(error))
         return 1
@@ -157,6 +158,12 @@ def _install_test_servers() -> None:
         say(
             "the tests over a Kafka broker and a document database are skipped: no servers for them"
         )
+
+
+def _compile() -> None:
+    """Also where the environment forbids Python to keep what it compiles: then each start of
+    Lampyr would compile all of it again, which takes longer than all else it does."""
+    subprocess.run([PYTHON, "-m", "compileall", "-q", str(ROOT / "src")], check=False)
 
 
 def _other(stamp: dict[str, Any], usable: bool) -> dict[str, Any]:
