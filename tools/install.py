@@ -161,8 +161,10 @@ def _install_test_servers() -> None:
 
 
 def _compile() -> None:
-    """Also where the environment forbids Python to keep what it compiles: then each start of
-    Lampyr would compile all of it again, which takes longer than all else it does."""
+    """Also where the environment forbids Python to keep what it compiles.
+
+    Then each start of Lampyr would compile all of it again, which takes a third of a second.
+    """
     subprocess.run([PYTHON, "-m", "compileall", "-q", str(ROOT / "src")], check=False)
 
 
