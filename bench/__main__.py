@@ -126,7 +126,10 @@ def _crowd(bench: Bench, work: Path) -> list[Row]:
     memory.touch()
     numbers = itertools.count()
     row, course = crowd.row(
-        bench.rounds, crowd.runtime_of(bench), lambda: lampyr(work / f"crowd{next(numbers)}")
+        bench.rounds,
+        crowd.runtime_of(bench),
+        lambda: lampyr(work / f"crowd{next(numbers)}"),
+        lambda: rivals.ministack(_new(work / "ministack-alone")),
     )
     bench.charts.append(
         charts.course(
