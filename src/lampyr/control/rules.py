@@ -36,8 +36,13 @@ ENDED_RUNTIMES: Final = frozenset(
 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html#runtimes-deprecated
 """
-_SNAP_START_RUNTIMES: Final = frozenset({"python3.12", "python3.13", "python3.14"})
-"""Java and .NET have it on AWS too, and no function of theirs gets this far."""
+_SNAP_START_RUNTIMES: Final = frozenset(
+    {
+        *("python3.12", "python3.13", "python3.14"),
+        *("java11", "java17", "java21", "java25"),
+    }
+)
+""".NET has it on AWS too, and no function of it gets this far."""
 _SNAP_START_TMP_MB: Final = 512
 _ROLE: Final = re.compile(
     r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+", re.ASCII

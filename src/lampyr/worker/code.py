@@ -89,6 +89,10 @@ class CodeCache:
         self._tasks = Tasks()
         self._closing = threading.Event()
 
+    def beside(self, name: str) -> Path:
+        """Another cache's directory; it outlives a boot of the host as little as this one."""
+        return self._root.with_name(name)
+
     async def open(self) -> None:
         """Take over what an earlier process has completed; remove the rest."""
         for name, size in await asyncio.to_thread(_take_over, self._root):

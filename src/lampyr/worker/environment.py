@@ -20,6 +20,7 @@ from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation, InvokeResult
 from lampyr.model.streaming import ResponseSink
 from lampyr.worker import outcomes
+from lampyr.worker.class_archives import Recorder
 from lampyr.worker.journal import Journal
 from lampyr.worker.memory_looks import MemoryLooks
 from lampyr.worker.outcomes import Failure
@@ -80,6 +81,8 @@ class ExecutionEnvironment:
         self.frozen = False
         self.sandbox = sandbox
         self.journal = journal
+        self.recorder: Recorder | None = None
+        """Takes the archive of its classes, where it is to make one."""
         self._within = within
         """The invocation inside which this Init takes place, after a first one that failed."""
         self._clock = clock

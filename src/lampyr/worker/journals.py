@@ -67,5 +67,5 @@ def _runtime_version(runtime: Runtime, region: str) -> tuple[str, str] | None:
     """Version and ARN as INIT_START shows them; None for a runtime of the user's own."""
     if not runtime.managed:
         return None
-    language = "nodejs" if runtime.name.startswith("nodejs") else "python"
+    language = runtime.name.rstrip("0123456789.x")
     return f"{language}:{runtime.version}", runtime_version_arn(region, runtime.name)

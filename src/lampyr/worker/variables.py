@@ -88,10 +88,11 @@ def variables(version: FunctionVersion, launch: Launch) -> Mapping[str, str]:
 
 
 def _defaults(runtime: Runtime) -> dict[str, str]:
+    # A shell starts the other runtimes on AWS, and it leaves these two behind.
+    shell = {} if runtime.name.startswith("java") else {"PWD": "/var/task", "SHLVL": "0"}
     return {
         "LANG": "en_US.UTF-8",
-        "PWD": "/var/task",
-        "SHLVL": "0",
+        **shell,
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": f"{_XRAY_HOST}:2000",
         "_AWS_XRAY_DAEMON_ADDRESS": _XRAY_HOST,

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,8 +14,8 @@ from lampyr.model.function import FunctionVersion, Reason
 from lampyr.model.invocation import Invocation
 from lampyr.observe.base import LogSink
 from lampyr.tasks import Tasks
-from lampyr.worker import outcomes
 from lampyr.worker.ahead import NOTHING, Expected, MadeAhead, initialization_type, may_be_origin
+from lampyr.worker.class_archives import ClassArchives
 from lampyr.worker.code import CodeCache, CodeMissingError
 from lampyr.worker.credentials import CredentialBook
 from lampyr.worker.environment import ExecutionEnvironment
@@ -23,6 +23,7 @@ from lampyr.worker.extensions import extensions_in
 from lampyr.worker.journals import open_journal
 from lampyr.worker.memory_looks import MemoryLooks
 from lampyr.worker.outcomes import Failure
+from lampyr.worker.refusals import refused
 from lampyr.worker.report import stream_name
 from lampyr.worker.runtime_api.server import RuntimeApiServer
 from lampyr.worker.runtimes import InvalidEntrypointError, Runtime, RuntimeMissingError
@@ -88,6 +89,7 @@ class Worker:
         """Whose every module is compiled."""
         self._ahead = MadeAhead(self._complete_runtimes)
         self._expected = Expected(parts.driver, self._complete_runtimes)
+        self._archives = ClassArchives(parts.code.beside("classes"))
         self._snap_start = SnapStart(parts.clock, tasks, self)
         self.snapshots = self._snap_start.snapshots
 
@@ -151,7 +153,7 @@ class Worker:
         try:
             running = await self._launch(version, tenant_id, within=within, provisioned=provisioned)
         except InvalidEntrypointError as error:
-            return self._refused(version, within, error)
+            return refused(self._parts, version, within, error)
         except (RuntimeMissingError, CodeMissingError) as error:
             raise SandboxError(str(error)) from error
         environment = running.environment
@@ -291,12 +293,14 @@ class Worker:
         task_directory = await self._code(version, runtime)
         layers = await self._layers(version, runtime)
         environment_id, launch = self._identity(version, runtime, provisioned=provisioned)
-        argv = runtime.command(
+        command = runtime.command(
             memory_mb=version.memory_mb,
             task=task_directory,
             layers=layers,
             configured=version.environment,
         )
+        started = await self._archives.start(version, runtime, command, task_directory, layers)
+        argv = started.argv
         ahead = NOTHING
         if parts.templates and not origin:
             ahead = self._ahead.of(version, runtime, argv, [task_directory, *layers])
@@ -306,8 +310,8 @@ class Worker:
             origin=origin,
             environment_id=environment_id,
             argv=argv,
-            variables=variables(version, launch),
-            mounts={**runtime.mounts, "/var/task": str(task_directory)},
+            variables={**variables(version, launch), **started.variables},
+            mounts={**runtime.mounts, **started.mounts, "/var/task": str(task_directory)},
             layers=tuple(map(str, layers)),
             memory_mb=version.memory_mb,
             tmp_mb=version.tmp_mb,
@@ -329,6 +333,7 @@ class Worker:
             looks=self._looks,
             within=within,
         )
+        environment.recorder = started.recorder
         return await self._connect(environment, sandbox, (launch.credentials.access_key_id,))
 
     def _identity(
@@ -380,20 +385,3 @@ class Worker:
 
         sandbox.exited.add_done_callback(ended)
         return running
-
-    def _refused(
-        self, version: FunctionVersion, within: Invocation | None, error: InvalidEntrypointError
-    ) -> Failure:
-        """The Init of what could not be executed: over before it began, and logged as any other."""
-        parts = self._parts
-        failure = outcomes.invalid_entrypoint("", error.error_type, str(error))
-        stream = stream_name(parts.clock.now(), version.version, parts.new_id())
-        journal = open_journal(parts, version, None, None, stream=stream)
-        if within is not None:
-            journal.begin(within)
-        journal.init_failed(0.0, failure, again=within is not None)
-        if within is not None:
-            tail = journal.finish(within, seconds=0.0, memory_bytes=0, failure=failure)
-            failure = replace(failure, log_tail=tail)
-        journal.close()
-        return failure

@@ -15,9 +15,9 @@ _WAIT: Final = {"Delay": 0.05, "MaxAttempts": 600}
 _NUMBERS: Final = itertools.count()
 PLACES: Final = (
     *("AWS_LAMBDA_RUNTIME_API", "AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_ADDRESS"),
-    *("AWS_ENDPOINT_URL", "LC_CTYPE"),
+    *("AWS_ENDPOINT_URL", "LC_CTYPE", "_LAMBDA_TELEMETRY_LOG_FD"),
 )
-"""Variables that say where a function is: addresses, and which locales the host has."""
+"""Variables that say where a function is: addresses, a descriptor, which locales the host has."""
 
 
 class Live(Comparison):
@@ -49,7 +49,7 @@ class Live(Comparison):
     def create(
         self,
         step: str | None,
-        files: Mapping[str, str],
+        files: Mapping[str, str | bytes],
         /,
         *,
         mode: tuple[str, ...] = (),

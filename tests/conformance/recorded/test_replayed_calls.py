@@ -12,6 +12,7 @@ from lampyr.testing.server import LampyrServer
 from tests.conformance.recorded.answers import answers
 from tests.conformance.recorded.live import Live
 from tests.conformance.recorded.scenario import ACCOUNT
+from tests.java import compiled
 
 Need = Callable[[str], None]
 COMMON: Final = "TestLambdaRuntimesCommon::test_"
@@ -45,6 +46,34 @@ exports.handler = async (event, context) => ({
   packages: [],
 });
 """
+JAVA_LOOK: Final = """
+package echo;
+import com.amazonaws.services.lambda.runtime.Context;
+import com.amazonaws.services.lambda.runtime.RequestHandler;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+public class Handler implements RequestHandler<Map<String, Object>, Object> {
+    public Object handleRequest(Map<String, Object> event, Context context) {
+        if (event.containsKey("m")) throw new RuntimeException("Error: " + event.get("m"));
+        if (System.getenv("WRAPPED") != null) return System.getenv("WRAPPED");
+        Map<String, Object> ctx = new HashMap<>();
+        ctx.put("aws_request_id", context.getAwsRequestId());
+        ctx.put("function_name", context.getFunctionName());
+        ctx.put("function_version", context.getFunctionVersion());
+        ctx.put("invoked_function_arn", context.getInvokedFunctionArn());
+        ctx.put("log_group_name", context.getLogGroupName());
+        ctx.put("log_stream_name", context.getLogStreamName());
+        ctx.put("memory_limit_in_mb", Integer.toString(context.getMemoryLimitInMB()));
+        ctx.put("remaining_time_in_millis", context.getRemainingTimeInMillis());
+        return Map.of("ctx", ctx, "environment", System.getenv(), "packages", List.of());
+    }
+}
+"""
+
+
+def in_java() -> dict[str, bytes]:
+    return compiled(JAVA_LOOK, "echo.Handler")
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +103,15 @@ def each(prefix: str, *parameters: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("parameter", marked)
 
 
-@each(f"{COMMON}introspection_invoke", "python3.10", "python3.11", "python3.14", "nodejs24.x")
+SEEN: Final = ("python3.10", "python3.11", "python3.14", "nodejs24.x", "java11", "java21", "java25")
+
+
+@each(f"{COMMON}introspection_invoke", *SEEN)
 def test_what_a_function_sees(live: Live, need: Need, parameter: str) -> None:
     need(parameter)
-    files = {"handler.py": LOOK} if parameter.startswith("python") else {"index.js": NODE_LOOK}
+    files: dict[str, str | bytes] = {"handler.py": LOOK, "index.js": NODE_LOOK}
+    if parameter.startswith("java"):
+        files |= in_java()
     name = live.create("create_function_result", files)
     for step, options in (
         ("invocation_result_payload", {}),
@@ -86,28 +120,32 @@ def test_what_a_function_sees(live: Live, need: Need, parameter: str) -> None:
         live.compare(step, live.do("invoke", FunctionName=name, **options)["Payload"])
 
 
-@each(f"{COMMON}uncaught_exception_invoke", "python3.14", "nodejs20.x")
+@each(f"{COMMON}uncaught_exception_invoke", "python3.14", "nodejs20.x", "java17", "java25")
 def test_an_exception_that_nobody_catches(live: Live, need: Need, parameter: str) -> None:
     need(parameter)
-    files = {
+    files: dict[str, str | bytes] = {
         "handler.py": "def handler(e, context):\n    raise Exception('Failed: ' + e['m'])\n",
         "index.js": "exports.handler = async (e) => { throw new Error('Error: ' + e.m); };",
     }
+    if parameter.startswith("java"):
+        files |= in_java()
     name = live.create("create_function_result", files)
     live.invoke("error_result", name, {"m": "some_error_msg"})
 
 
-WRAPPED: Final = ("python3.10", "python3.12", "python3.13", "python3.14", "nodejs20.x")
+WRAPPED: Final = ("python3.10", "python3.12", "python3.13", "python3.14", "nodejs20.x", "java11")
 
 
 @each(f"{COMMON}runtime_wrapper_invoke", *WRAPPED)
 def test_a_wrapper_around_the_runtime(live: Live, need: Need, parameter: str) -> None:
     need(parameter)
-    files = {
+    files: dict[str, str | bytes] = {
         "environment_wrapper": '#!/bin/bash\nexport WRAPPED="by a wrapper"\nexec "$@"\n',
         "handler.py": "import os\ndef handler(*_):\n    return os.environ['WRAPPED']\n",
         "index.js": "exports.handler = async () => process.env.WRAPPED;",
     }
+    if parameter.startswith("java"):
+        files |= in_java()
     name = live.create("create_function_result", files, mode=("environment_wrapper",))
     assert live.do("invoke", FunctionName=name)["Payload"] == "by a wrapper"
 

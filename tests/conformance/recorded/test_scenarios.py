@@ -73,7 +73,8 @@ async def test_a_dead_letter_queue_is_shown_until_it_is_taken_away(aws: Lambda) 
 @pytest.mark.recorded(
     "TestLambdaSnapStart::test_snapstart_update_function_configuration[python3.13]"
 )
-@pytest.mark.parametrize("runtime", ["python3.12", "python3.13"])
+@pytest.mark.recorded("TestLambdaSnapStart::test_snapstart_update_function_configuration[java11]")
+@pytest.mark.parametrize("runtime", ["python3.12", "python3.13", "java11"])
 async def test_snap_start_is_put_on_published_versions(aws: Lambda, runtime: str) -> None:
     answer = await aws.create(Runtime=runtime)
     assert answer == configuration(RevisionId="<RevisionId:1>", Runtime=runtime, **CREATING)
@@ -89,8 +90,14 @@ async def test_snap_start_is_put_on_published_versions(aws: Lambda, runtime: str
 
 
 @pytest.mark.recorded("TestLambdaSnapStart::test_snapstart_lifecycle[python3.12]")
-async def test_without_snap_start_a_published_version_is_not_optimized(aws: Lambda) -> None:
-    await aws.create(MemorySize=1024, Timeout=5)
+@pytest.mark.recorded("TestLambdaSnapStart::test_snapstart_lifecycle[java11]")
+@pytest.mark.recorded("TestLambdaSnapStart::test_snapstart_lifecycle[java17]")
+@pytest.mark.recorded("TestLambdaSnapStart::test_snapstart_lifecycle[java25]")
+@pytest.mark.parametrize("runtime", ["python3.12", "java11", "java17", "java25"])
+async def test_without_snap_start_a_published_version_is_not_optimized(
+    aws: Lambda, runtime: str
+) -> None:
+    await aws.create(MemorySize=1024, Timeout=5, Runtime=runtime)
     await aws.settle()
     await aws(versions.publish_version, Description="version1")
     await aws.settle()

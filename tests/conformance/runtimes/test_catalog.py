@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from lampyr.worker.runtimes import (
     RuntimeInstallError,
     RuntimeMissingError,
 )
+from lampyr.worker.runtimes.interpreters import Interpreters, Places
+from lampyr.worker.runtimes.names import Language, Wanted
 from lampyr.worker.runtimes.node import IntegrityError, NodeRuntimes
 
 ENTRYPOINT_URL = "https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html"
@@ -45,7 +48,7 @@ def test_a_runtime_that_is_not_there_says_what_to_run(tmp_path: Path) -> None:
         catalog.find("nodejs22.x")
 
 
-@pytest.mark.parametrize("name", ["python2.7", "java21", "", "../etc"])
+@pytest.mark.parametrize("name", ["python2.7", "java8.al2", "", "../etc"])
 def test_a_runtime_that_lampyr_does_not_know_is_refused(name: str, tmp_path: Path) -> None:
     catalog = _catalog(tmp_path)
     assert not catalog.known(name)
@@ -73,6 +76,45 @@ def test_a_python_is_found_where_people_keep_them(place: str, tmp_path: Path) ->
     assert found.version == VERSION
     assert found.mounts["/var/lang"] == sys.base_prefix
     assert found.argv[0] == f"/var/lang/bin/{THIS_NAME}"
+
+
+def _kit(place: Path, version: str, *, compiler: bool = True) -> Path:
+    """A JDK that says what `version` says."""
+    source = place / "java.c"
+    place.mkdir(parents=True)
+    said = f"    java.home = {place}\\n    java.version = {version}\\n"
+    source.write_text(f'#include <stdio.h>\nint main() {{ fputs("{said}", stderr); return 0; }}\n')
+    (place / "bin").mkdir()
+    subprocess.run(["gcc", "-o", str(place / "bin/java"), str(source)], check=True)
+    (place / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    if compiler:
+        _program(place / "bin/javac", "#!/bin/sh\nexit 1\n")
+    return place
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc on this host")
+def test_a_jdk_is_found_by_what_it_says_and_one_without_a_compiler_is_none(tmp_path: Path) -> None:
+    right = _kit(tmp_path / "home/.sdkman/candidates/java/b", "99.0.1")
+    _kit(tmp_path / "home/.sdkman/candidates/java/a", "98.0.1")
+    _kit(tmp_path / "home/.jdks/bare", "97.0.1", compiler=False)
+    places = Places(runtimes=tmp_path / "data", home=tmp_path / "home", environ={})
+    found = {
+        release: Interpreters(places).find(
+            Wanted(name=f"java{release}", language=Language.JAVA, release=release)
+        )
+        for release in ("99", "98", "97", "9")
+    }
+    assert found["99"] is not None
+    assert found["99"].executable == str(right / "bin/java")
+    assert found["98"] is not None
+    assert found["98"].version == "98.0.1"
+    assert found["97"] is None
+    assert found["9"] is None
+
+
+def test_a_java_that_is_not_there_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeMissingError, match=r"lampyr runtimes install java11"):
+        RuntimeCatalog(tmp_path, {"PATH": ""}, home=tmp_path).find("java11")
 
 
 def test_another_python_does_not_pass_for_the_wanted_one(tmp_path: Path) -> None:
@@ -165,7 +207,7 @@ def test_var_runtime_has_awss_client_without_native_code_and_the_sdk(tmp_path: P
 
 def test_statuses_name_every_runtime_and_what_to_run(tmp_path: Path) -> None:
     statuses = {each.name: each for each in _catalog(tmp_path).statuses()}
-    assert len(statuses) == 10
+    assert len(statuses) == 14
     assert statuses["provided.al2023"].found
     missing = statuses["nodejs24.x"]
     assert (missing.found, missing.advice) == (False, "lampyr runtimes install nodejs24.x")

@@ -52,7 +52,7 @@ def test_a_runtime_whose_time_is_over(runtime: str) -> None:
 
 
 @pytest.mark.lampyr_only
-@pytest.mark.parametrize("runtime", ["java21", "ruby3.4", "python3.9", "cobol"])
+@pytest.mark.parametrize("runtime", ["java8.al2", "ruby3.4", "python3.9", "cobol"])
 def test_a_runtime_that_is_not_served_is_refused_with_what_is(runtime: str) -> None:
     with pytest.raises(NotServedError, match=f"runtime {runtime} yet.*python3.14"):
         check(runtime=runtime)

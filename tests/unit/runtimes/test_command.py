@@ -22,6 +22,51 @@ NODE = Runtime(
 TASK = Path("/t")
 
 
+JAVA = Runtime(
+    name="java17",
+    version="17.0.1",
+    argv=(
+        *("/var/lang/bin/java", "-XX:+UseSerialGC", "-XX:+TieredCompilation"),
+        *(
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            "/var/runtime/lib/a.jar:/var/task:/var/task/lib/*",
+            "M",
+        ),
+    ),
+    mounts=MappingProxyType({"/var/lang": "/j", "/var/runtime": "/r"}),
+)
+
+
+@pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/java-customization.html")
+@pytest.mark.parametrize(
+    ("options", "gone", "kept"),
+    [
+        ("", (), ("-XX:MaxHeapSize=445644k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")),
+        ("-Xmx64m", ("-XX:MaxHeapSize=445644k",), ("-XX:+UseSerialGC",)),
+        ("-XX:+UseG1GC", ("-XX:+UseSerialGC",), ("-XX:MaxHeapSize=445644k",)),
+        (
+            "-XX:TieredStopAtLevel=4",
+            ("-XX:TieredStopAtLevel=1", "-XX:+TieredCompilation"),
+            ("-XX:+UseSerialGC",),
+        ),
+    ],
+)
+def test_what_java_tool_options_choose_stands(
+    options: str, gone: tuple[str, ...], kept: tuple[str, ...]
+) -> None:
+    configured = {"JAVA_TOOL_OPTIONS": options}
+    command = JAVA.command(memory_mb=512, task=TASK, configured=configured)
+    assert set(kept) <= set(command)
+    assert not set(gone) & set(command)
+    assert command[-3:] == JAVA.argv[-3:]
+
+
+def test_each_part_of_a_class_path_is_one_of_the_host_without_a_sandbox() -> None:
+    argv, _ = JAVA.on_host(TASK)
+    assert argv[-2] == "/r/lib/a.jar:/t:/t/lib/*"
+
+
 def test_nodes_heap_follows_the_memory_size() -> None:
     command = NODE.command(memory_mb=1024, task=TASK)
     assert command[:3] == (

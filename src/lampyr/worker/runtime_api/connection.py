@@ -17,6 +17,7 @@ from lampyr.http1 import HEAD_END, Connection, Request, Response, encode
 from lampyr.limits import MIB
 from lampyr.model.invocation import Invocation
 from lampyr.model.streaming import ResponseSink
+from lampyr.worker.class_archives import ARCHIVE_BYTES_MAX
 from lampyr.worker.environment import (
     ExecutionEnvironment,
     ResponseTooLargeError,
@@ -29,6 +30,9 @@ from lampyr.worker.states import Event, IllegalTransitionError, State
 PREFIX: Final = "/2018-06-01/runtime/"
 NEXT: Final = f"{PREFIX}invocation/next"
 INVOCATION: Final = f"{PREFIX}invocation/"
+ARCHIVE: Final = f"{PREFIX}restore/archive"
+"""Ours: a Java process sends here what it has loaded in its Init."""
+_INIT_ERRORS: Final = frozenset({f"{PREFIX}init/error", f"{PREFIX}restore/error"})
 BODY_BYTES_MAX: Final = 6 * MIB + 64 * 1024
 """A response over the limit is told apart by its length, so a little more is read."""
 
@@ -84,10 +88,12 @@ class RuntimeConnection(Connection):
         arrived(self)
 
     def body_limit(self, request: Request) -> int:
+        if request.path == ARCHIVE and self.piecewise(request):
+            return ARCHIVE_BYTES_MAX
         return STREAM_BYTES_MAX if self.piecewise(request) else BODY_BYTES_MAX
 
     def piecewise(self, request: Request) -> bool:
-        """A response that the runtime streams, to a caller who asked for it so."""
+        """A response that the runtime streams, to a caller who asked for it so; or an archive."""
         return self._sink(request) is not None
 
     def take(self, request: Request, data: bytes) -> None:
@@ -102,6 +108,8 @@ class RuntimeConnection(Connection):
             self.transport.pause_reading()
 
     def _sink(self, request: Request) -> ResponseSink | None:
+        if request.path == ARCHIVE and request.method == "POST":
+            return self._environment.recorder
         if not request.path.endswith("/response") or request.method != "POST":
             return None
         if request.headers.get(_RESPONSE_MODE, "").lower() != "streaming":
@@ -266,12 +274,12 @@ class RuntimeConnection(Connection):
                 self._next()
             elif path.startswith(INVOCATION) and method == "POST":
                 self._answer(request, path[len(INVOCATION) :])
-            elif path == f"{PREFIX}init/error" and method == "POST":
+            elif path in _INIT_ERRORS and method == "POST":
                 self._init_error(request)
             elif path == f"{PREFIX}restore/next" and method == "GET":
                 self._environment.restore_next(lambda: self.write(encode(Response(200))))
-            elif path == f"{PREFIX}restore/error" and method == "POST":
-                self._init_error(request)
+            elif path == ARCHIVE and self._sink(request) is not None:
+                self._archive(request)
             else:
                 self.write(_error(404, "NotFound", f"{method} {path} is not served"))
         except IllegalTransitionError as error:
@@ -319,6 +327,13 @@ class RuntimeConnection(Connection):
             self._environment.respond(request_id, b"")
         else:
             self._environment.respond(request_id, request.body)
+
+    def _archive(self, request: Request) -> None:
+        self.take(request, request.body)
+        recorder, self._environment.recorder = self._environment.recorder, None
+        if recorder is not None:
+            recorder.finish(whole=not request.too_large)
+        self.write(_ACCEPTED)
 
     def _init_error(self, request: Request) -> None:
         self._environment.init_error(_failure_of(request))

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 
 from lampyr.worker.runtimes.files import locked, make_directory
 from lampyr.worker.runtimes.interpreters import Interpreter, Interpreters, Places
+from lampyr.worker.runtimes.java import JavaRuntimes
 from lampyr.worker.runtimes.model import (
     BOOTSTRAPS,
     Runtime,
@@ -18,6 +19,11 @@ from lampyr.worker.runtimes.names import WANTED, Language, Wanted, install_comma
 from lampyr.worker.runtimes.node import NodeRuntimes
 from lampyr.worker.runtimes.python import PythonRuntimes
 
+_LANGUAGES: Final = {
+    Language.PYTHON: "Python",
+    Language.NODE: "Node.js",
+    Language.JAVA: "Java Development Kit",
+}
 _LIBRARIES: Final = (
     "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 )
@@ -44,6 +50,7 @@ class RuntimeCatalog:
         self._interpreters = Interpreters(self._places)
         self._python = PythonRuntimes(self._places.runtimes)
         self._node = NodeRuntimes(self._places.runtimes)
+        self._java = JavaRuntimes(self._places.runtimes)
         self._found: dict[str, Runtime] = {}
         self._lock = Lock()
 
@@ -93,6 +100,8 @@ class RuntimeCatalog:
         with locked(make_directory(places.runtimes) / "install.lock"):
             if wanted.language is Language.PYTHON and self._interpreters.find(wanted) is None:
                 install.python(wanted, places, on_progress)
+            elif wanted.language is Language.JAVA and self._interpreters.find(wanted) is None:
+                install.java(wanted, places, on_progress)
             elif wanted.language is Language.NODE:
                 if self._interpreters.find(wanted) is None:
                     install.node(wanted, places, on_progress)
@@ -111,6 +120,8 @@ class RuntimeCatalog:
                 found = self._python.runtime(wanted.name, self._interpreter(wanted))
             case Language.NODE:
                 found = self._node.runtime(wanted.name, self._interpreter(wanted))
+            case Language.JAVA:
+                found = self._java.runtime(wanted.name, self._interpreter(wanted))
             case _:
                 assert_never(wanted.language)
         return _with_paths(found)
@@ -118,15 +129,18 @@ class RuntimeCatalog:
     def _interpreter(self, wanted: Wanted) -> Interpreter:
         found = self._interpreters.find(wanted)
         if found is None:
-            language = "Python" if wanted.language is Language.PYTHON else "Node.js"
             raise RuntimeMissingError(
-                f"{wanted.name}: no {language} {wanted.release} on this host. "
+                f"{wanted.name}: no {_LANGUAGES[wanted.language]} {wanted.release} on this host. "
                 f"Run: {install_command(wanted.name)}"
             )
         return found
 
     def _status(self, wanted: Wanted) -> RuntimeStatus:
         try:
+            if wanted.language is Language.JAVA:  # Its client is compiled when it is needed.
+                kit = self._interpreter(wanted)
+                name, path = wanted.name, kit.executable
+                return RuntimeStatus(name=name, found=True, version=kit.version, path=path)
             runtime = self.find(wanted.name)
         except RuntimeMissingError:
             return RuntimeStatus(name=wanted.name, found=False, advice=install_command(wanted.name))

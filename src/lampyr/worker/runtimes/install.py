@@ -48,6 +48,17 @@ def python(wanted: Wanted, places: Places, on_progress: Progress) -> None:
     )
 
 
+def java(wanted: Wanted, places: Places, on_progress: Progress) -> None:
+    """A JDK of the wanted release, by apt: its compiler makes the runtime client."""
+    try:
+        _apt_install(f"openjdk-{wanted.release}-jdk-headless", places, on_progress)
+    except RuntimeInstallError as error:
+        raise RuntimeInstallError(
+            f"A Java Development Kit {wanted.release} could not be installed:\n  - {error}\n"
+            "Install it in any way, and name it by JAVA_HOME or put it on PATH."
+        ) from error
+
+
 def node(wanted: Wanted, places: Places, on_progress: Progress) -> None:
     """A Node.js of the wanted release line: npm has the interpreter itself as a package."""
     package = _NODE_PACKAGES.get(platform.machine())
@@ -116,7 +127,10 @@ def _by_pyenv(release: str, places: Places, on_progress: Progress) -> None:
 
 
 def _by_apt(release: str, places: Places, on_progress: Progress) -> None:
-    package = f"python{release}"
+    _apt_install(f"python{release}", places, on_progress)
+
+
+def _apt_install(package: str, places: Places, on_progress: Progress) -> None:
     apt = _tool("apt-get", places.environ.get("PATH", ""))
     if os.geteuid() != 0:
         raise RuntimeInstallError(f"apt: needs root. Run: sudo apt-get install {package}")

@@ -25,6 +25,9 @@ print(sysconfig.get_config_var("CONFIG_ARGS") or "")
 """
 _DISTRIBUTION: Final = "/usr"
 """The prefix of a Python that came with the system; distributions compile theirs with profiles."""
+_JVMS: Final = Path("/usr/lib/jvm")
+_JAVA_VERSION: Final = re.compile(r'^JAVA_VERSION="([0-9.]+)', re.MULTILINE)
+_JAVA_SAYS: Final = re.compile(r"^ *(java\.(?:home|version)) = (.+?) *$", re.MULTILINE)
 _RELEASE_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)$")
 
 
@@ -112,6 +115,8 @@ def _candidates(wanted: Wanted, places: Places) -> Iterator[Path]:
         yield from _versions(pyenv / "versions", "{}", wanted)
         for root in (places.runtimes / "uv", uv):
             yield from _versions(root, "cpython-{}-*", wanted)
+    elif wanted.language is Language.JAVA:
+        yield from _jdks(wanted, home, environ)
     else:
         nvm = Path(environ.get("NVM_DIR") or home / ".nvm")
         fnm = Path(environ.get("FNM_DIR") or data / "fnm")
@@ -127,7 +132,24 @@ def _candidates(wanted: Wanted, places: Places) -> Iterator[Path]:
 
 
 def _binary(wanted: Wanted) -> str:
+    if wanted.language is Language.JAVA:
+        return "java"
     return f"python{wanted.release}" if wanted.language is Language.PYTHON else "node"
+
+
+def _jdks(wanted: Wanted, home: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Of the wanted release by what their file `release` says, so that no other is started."""
+    sdkman = Path(environ.get("SDKMAN_CANDIDATES_DIR") or home / ".sdkman/candidates")
+    places = [Path(environ["JAVA_HOME"])] if environ.get("JAVA_HOME", "").startswith("/") else []
+    for root in (_JVMS, sdkman / "java", home / ".jdks"):
+        places += sorted(_matching(root, "*"))
+    for place in places:
+        try:
+            said = _JAVA_VERSION.search((place / "release").read_text())
+        except (OSError, UnicodeDecodeError):
+            continue
+        if said is not None and _is_of(said[1], wanted.release):
+            yield place / "bin" / "java"
 
 
 def _versions(root: Path, shape: str, wanted: Wanted) -> Iterator[Path]:
@@ -159,19 +181,24 @@ def _is_program(path: Path) -> bool:
 
 
 def _is_of(version: str, release: str) -> bool:
-    return version.startswith(f"{release}.")
+    return version == release or version.startswith(f"{release}.")
 
 
 def _probe(language: Language, path: Path) -> Interpreter | None:
     """What the interpreter says of itself; None when it does not start or is another kind."""
     python = language is Language.PYTHON
-    argv = [str(path), "-I", "-S", "-c", _PYTHON_PROBE] if python else [str(path), "-v"]
+    if language is Language.JAVA:
+        argv = [str(path), "-XshowSettings:properties", "-version"]
+    else:
+        argv = [str(path), "-I", "-S", "-c", _PYTHON_PROBE] if python else [str(path), "-v"]
     try:
         done = subprocess.run(
             argv, env={}, capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
+    if language is Language.JAVA and not done.returncode:
+        return _jdk(dict(_JAVA_SAYS.findall(done.stderr)))
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
         return None
@@ -191,4 +218,14 @@ def _probe(language: Language, path: Path) -> Interpreter | None:
     profiled = "--enable-optimizations" in options or prefix_name == _DISTRIBUTION
     return Interpreter(
         executable=str(executable), version=version, prefix=prefix_name, profiled=profiled
+    )
+
+
+def _jdk(said: Mapping[str, str]) -> Interpreter | None:
+    """None of one without a compiler, which the runtime client needs."""
+    home, version = said.get("java.home", ""), said.get("java.version", "").partition("-")[0]
+    if not version or not os.access(Path(home) / "bin/javac", os.X_OK):
+        return None
+    return Interpreter(
+        executable=str(Path(home) / "bin/java"), version=version, prefix=home, profiled=True
     )

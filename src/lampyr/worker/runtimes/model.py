@@ -22,6 +22,13 @@ exec "$0" "$@"
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper
 """
+_JAVA_CHOICES: Final = {
+    "heap": ("-Xmx", "MaxHeapSize", "MaxRAM"),
+    "collector": ("GC",),
+    "compilers": ("TieredCompilation", "TieredStopAtLevel"),
+    "log": ("-Xlog",),
+}
+"""By what a word of the JVM's options is told to be about it."""
 _ELF: Final = b"\x7fELF"
 _ELF_MACHINES: Final = {62: "x86_64", 183: "aarch64"}
 
@@ -87,9 +94,9 @@ class Runtime:
         """`argv` for one function: its memory size, and where its `bootstrap` is.
 
         `task` and `layers` are directories on the host; a later layer wins. `configured` are the
-        function's own variables: its wrapper script starts a managed runtime, and what its
-        NODE_OPTIONS switches on is not switched off. Reads the first bytes of a `bootstrap`. Raises
-        `InvalidEntrypointError`.
+        function's own variables: its wrapper script starts a managed runtime, what its
+        NODE_OPTIONS switches on is not switched off, and what its JAVA_TOOL_OPTIONS choose stands.
+        Reads the first bytes of a `bootstrap`. Raises `InvalidEntrypointError`.
         """
         if not self.managed:
             return (_bootstrap(task, layers),)
@@ -97,6 +104,8 @@ class Runtime:
         argv = self.argv
         if self.name.startswith("nodejs"):
             argv = _node_command(argv, memory_mb, own.get("NODE_OPTIONS", ""))
+        elif self.name.startswith("java"):
+            argv = java_command(argv, memory_mb, own.get("JAVA_TOOL_OPTIONS", ""))
         wrapper = own.get(_WRAPPER)
         return ("/bin/sh", "-c", _WRAP, wrapper, *argv) if wrapper else argv
 
@@ -113,7 +122,9 @@ class Runtime:
         layers.
         """
         places = {**self.mounts, TASK: str(task)}
-        argv = tuple(_translate(word, places) for word in self.argv)
+        argv = tuple(
+            ":".join(_translate(part, places) for part in word.split(":")) for word in self.argv
+        )
         source = {**self.variables, **(environ or {})}
         found = {
             name: ":".join(_translate(part, places) for part in value.split(":"))
@@ -132,6 +143,23 @@ def _node_command(argv: tuple[str, ...], memory_mb: int, options: str) -> tuple[
     )
     on = options.split()
     kept = [word for word in argv[1:] if word.replace("--no-", "--", 1) not in on]
+    return (argv[0], *heap, *kept)
+
+
+def java_command(argv: tuple[str, ...], memory_mb: int, options: str) -> tuple[str, ...]:
+    """The heap that AWS gives, 85 % of the memory.
+
+    What the function's JAVA_TOOL_OPTIONS say of the heap, the collector, the compilers or the JVM's
+    log stands in place of ours: options of the command line would win, and two collectors would
+    end the JVM.
+    """
+    chosen = [kind for kind, words in _JAVA_CHOICES.items() if any(w in options for w in words)]
+    heap = () if "heap" in chosen else (f"-XX:MaxHeapSize={memory_mb * 1024 * 85 // 100}k",)
+    kept = [
+        word
+        for word in argv[1:]
+        if not any(part in word for kind in chosen for part in _JAVA_CHOICES[kind])
+    ]
     return (argv[0], *heap, *kept)
 
 

@@ -13,6 +13,7 @@ from typing import Final
 class Language(StrEnum):
     PYTHON = "python"
     NODE = "nodejs"
+    JAVA = "java"
     NONE = "provided"
     """OS-only: the function brings its own."""
 
@@ -34,6 +35,10 @@ def _all() -> Mapping[str, Wanted]:
         *(
             Wanted(name=f"nodejs{release}.x", language=Language.NODE, release=release)
             for release in ("20", "22", "24")
+        ),
+        *(
+            Wanted(name=f"java{release}", language=Language.JAVA, release=release)
+            for release in ("11", "17", "21", "25")
         ),
         *(
             Wanted(name=name, language=Language.NONE)

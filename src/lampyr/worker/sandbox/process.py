@@ -215,7 +215,7 @@ class ProcessDriver(NothingAhead):
             variables[name] = relocate_all(variables[name], mounts)
         limits = wiring.rlimits(spec, self._limits)
         process = subprocess.Popen(
-            [relocate(argument, mounts) for argument in spec.argv],
+            [relocate_all(argument, mounts) for argument in spec.argv],
             env=variables,
             cwd=relocate(spec.cwd, mounts),
             stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ import pytest
 from lampyr.model.invocation import InvokeResult
 from lampyr.testing.clock import ManualClock
 from lampyr.testing.environments import a_version, an_environment, an_invocation
+from lampyr.worker.class_archives import Recorder
 from lampyr.worker.environment import ExecutionEnvironment
 from lampyr.worker.runtime_api.connection import RuntimeConnection
 from lampyr.worker.sandbox.base import Exit
@@ -176,6 +177,33 @@ async def test_restore_ends_at_once_because_nothing_was_frozen(guest: Guest) -> 
     guest.send(NEXT)
     assert guest.environment.state is State.READY
     assert split(guest.on_another_connection().send(get))[0] == 403
+
+
+class Archive(Recorder):
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.whole: bool | None = None
+
+    def write(self, data: bytes) -> bool:
+        self.pieces.append(data)
+        return True
+
+    def finish(self, *, whole: bool) -> None:
+        self.whole = whole
+
+
+@pytest.mark.lampyr_only
+async def test_an_archive_of_classes_is_taken_in_pieces_once_and_by_who_was_asked(
+    guest: Guest,
+) -> None:
+    data = bytes(range(256)) * 40_000
+    assert split(guest.post("restore/archive", data))[0] == 404
+    archive = Archive()
+    guest.environment.recorder = archive
+    assert split(guest.post("restore/archive", data))[0] == 202
+    assert b"".join(archive.pieces) == data
+    assert archive.whole
+    assert split(guest.post("restore/archive", b"x"))[0] == 404
 
 
 @pytest.mark.parametrize(
