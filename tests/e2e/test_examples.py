@@ -20,6 +20,7 @@ EXAMPLES: Final = ROOT / "examples"
 SETTINGS: Final = {
     "hello-python": ("python3.11", "app.handler"),
     "hello-node": ("nodejs20.x", "index.handler"),
+    "hello-java": ("java17", "Hello::handle"),
     "shell-bootstrap": ("provided.al2023", "hello"),
     "go-bootstrap": ("provided.al2023", "bootstrap"),
     "calls-back-python": ("python3.11", "app.handler"),
@@ -34,7 +35,7 @@ def need(server: LampyrServer, runtime: str) -> None:
     statuses = {r["name"]: r for r in json.loads(server.run("runtimes", "--json").stdout)}
     if statuses[runtime]["found"]:
         return
-    if runtime.startswith("python"):
+    if not runtime.startswith("nodejs"):
         pytest.skip(f"{runtime} is not on this host: {statuses[runtime]['advice']}")
     answer = server.run("runtimes", "install", runtime, timeout=110)
     if answer.returncode != 0:
@@ -77,6 +78,17 @@ def test_hello_node(lampyr_server: LampyrServer) -> None:
     deploy(lampyr_server, "hello-node", "example-node")
     assert invoke(lampyr_server, "example-node", {"name": "Ada"})["hello"] == "Ada"
     assert "hello, Ada" in lampyr_server.run("logs", "example-node").stdout
+
+
+def test_hello_java(lampyr_server: LampyrServer, tmp_path: Path) -> None:
+    compiler = shutil.which("javac")
+    if compiler is None:
+        pytest.skip("there is no javac on this host")
+    source = EXAMPLES / "hello-java" / "Hello.java"
+    subprocess.run([compiler, "--release", "17", "-d", str(tmp_path), str(source)], check=True)
+    deploy(lampyr_server, "hello-java", "example-java", tmp_path)
+    assert invoke(lampyr_server, "example-java", {"name": "Ada"}) == {"hello": "Ada"}
+    assert "hello, Ada" in lampyr_server.run("logs", "example-java").stdout
 
 
 def test_shell_bootstrap(lampyr_server: LampyrServer) -> None:
