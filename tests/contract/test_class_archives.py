@@ -42,12 +42,17 @@ def version(code: str = "code", more: Mapping[str, Any] = MappingProxyType({})) 
     return replace(made, **more)
 
 
+JAR: Final = ["a/B.class", "linked"]
+
+
 @pytest.fixture
 def task(tmp_path: Path) -> Path:
     task = tmp_path / "task"
     (task / "lib").mkdir(parents=True)
     (task / "a").mkdir()
     (task / "a/B.class").write_bytes(b"class")
+    (task / "linked").symlink_to("a/B.class")
+    (task / "outside").symlink_to("/etc/passwd")
     for name in ("z.jar", "y.jar"):
         (task / "lib" / name).write_bytes(b"jar")
     return task
@@ -68,7 +73,7 @@ async def test_the_first_environment_makes_an_archive_and_later_ones_use_it(
     libraries = "/var/task/lib/y.jar:/var/task/lib/z.jar"
     assert first.argv[3] == f"/var/runtime/lib/lampyr-runtime.jar:{PLACE}/task.jar:{libraries}"
     place = Path(first.mounts[PLACE])
-    assert zipfile.ZipFile(place / "task.jar").namelist() == ["a/B.class"]
+    assert zipfile.ZipFile(place / "task.jar").namelist() == JAR
     meanwhile = await started(archives, task)
     assert (meanwhile.recorder, dict(meanwhile.variables)) == (None, {})
     assert first.recorder is not None
@@ -94,11 +99,32 @@ async def test_half_an_archive_is_none(tmp_path: Path, task: Path) -> None:
     assert [path.name for path in place.iterdir()] == ["task.jar"]
 
 
-async def test_other_code_has_another_archive(tmp_path: Path, task: Path) -> None:
+async def test_what_an_environment_left_that_died_over_its_archive_is_removed(
+    tmp_path: Path, task: Path
+) -> None:
+    first = await started(ClassArchives(tmp_path / "classes"), task)
+    assert first.recorder is not None
+    first.recorder.write(b"ar")
+    half = tmp_path / "classes" / "half.draft"
+    half.mkdir()
+    again = await started(ClassArchives(tmp_path / "classes"), task)
+    assert again.recorder is not None
+    assert [path.name for path in Path(first.mounts[PLACE]).iterdir()] == ["task.jar"]
+    assert not half.exists()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [version("other"), version(more={"key": FunctionKey("111111111111", "us-east-1", "f")})],
+    ids=["other code", "the same code of another account"],
+)
+async def test_other_code_and_other_functions_have_an_archive_of_their_own(
+    tmp_path: Path, task: Path, other: FunctionVersion
+) -> None:
     archives = ClassArchives(tmp_path / "classes")
-    first, other = await started(archives, task), await started(archives, task, version("other"))
-    assert first.mounts != other.mounts
-    assert other.recorder is not None
+    first, second = await started(archives, task), await started(archives, task, other)
+    assert first.mounts != second.mounts
+    assert second.recorder is not None
 
 
 @pytest.mark.parametrize(

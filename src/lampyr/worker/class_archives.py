@@ -6,7 +6,7 @@ its JVM write down the classes that it has loaded (a dynamic archive of Class Da
 later one maps them instead of reading, checking and linking them again.
 
 An archive fits one class path of JAR files, so the function's own classes are packed into one.
-Only functions of the same code and runtime ever see an archive: what is in it was written by them.
+What is in an archive was written by the function, and only versions of that function ever see it.
 https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
 """
 
@@ -16,6 +16,7 @@ import hashlib
 import logging
 import os
 import shutil
+import threading
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping
@@ -38,6 +39,7 @@ _CLASSES: Final = "task.jar"
 _ARCHIVE: Final = "classes.jsa"
 _OLDEST: Final = 17
 """The first release of Java that writes an archive of a process that goes on."""
+_HALF: Final = ".draft"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
@@ -46,7 +48,7 @@ class Recorder:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._draft = directory / f"{uuid.uuid4().hex}.draft"
+        self._draft = directory / f"{uuid.uuid4().hex}{_HALF}"
         self._bytes = 0
 
     def begin(self, content_type: str, resume: Callable[[], None]) -> None:
@@ -81,6 +83,8 @@ class Start:
 class ClassArchives:
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._opening = threading.Lock()
+        self._open = False
         self._tried: set[str] = set()
         """For which an environment was asked: one whose JVM can make none is not asked again."""
 
@@ -103,6 +107,10 @@ class ClassArchives:
             return Start(argv=argv)
 
     def _start(self, name: str, argv: tuple[str, ...], task: Path, layers: list[Path]) -> Start:
+        with self._opening:
+            if not self._open:
+                _remove_halves(self._root)
+                self._open = True
         place = self._root / name
         if not (place / _CLASSES).exists():
             _make_room(self._root)
@@ -133,8 +141,8 @@ def _may_have(version: FunctionVersion, runtime: Runtime) -> bool:
 
 
 def _name(version: FunctionVersion, runtime: Runtime) -> str:
-    """The same for versions whose classes are: their code, layers and runtime are."""
-    parts = [runtime.name, runtime.version, *sorted(map(str, runtime.mounts.items()))]
+    """The same for versions of a function whose classes are: their code, layers and runtime are."""
+    parts = [*version.key, runtime.name, runtime.version, *sorted(map(str, runtime.mounts.items()))]
     parts += [version.code_sha256, *(layer.code_sha256 for layer in version.layers)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -152,13 +160,14 @@ def _libraries(task: Path, layers: list[Path]) -> list[str]:
 
 def _prepare(place: Path, task: Path) -> None:
     """The function's classes and resources, in one JAR file."""
-    draft = place.with_name(f"{place.name}.{uuid.uuid4().hex}.draft")
+    draft = place.with_name(f"{place.name}.{uuid.uuid4().hex}{_HALF}")
     draft.mkdir(parents=True)
     try:
         with zipfile.ZipFile(draft / _CLASSES, "w", zipfile.ZIP_STORED) as archive:
             for path in sorted(task.rglob("*")):
                 inside = path.relative_to(task)
-                if path.is_file() and not path.is_symlink() and inside.parts[0] != "lib":
+                ours = path.resolve().is_relative_to(task.resolve())
+                if path.is_file() and ours and inside.parts[0] != "lib":
                     archive.writestr(zipfile.ZipInfo(str(inside), _EPOCH), path.read_bytes())
         (draft / _CLASSES).chmod(0o644)
         draft.chmod(0o755)
@@ -168,9 +177,19 @@ def _prepare(place: Path, task: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def _remove_halves(root: Path) -> None:
+    """What an earlier process left, and environments of it that died over their archive."""
+    for half in (*root.glob(f"*{_HALF}"), *root.glob(f"*/*{_HALF}")):
+        if half.is_dir():
+            shutil.rmtree(half, ignore_errors=True)
+        else:
+            half.unlink(missing_ok=True)
+
+
 def _make_room(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     root.chmod(0o755)
-    found = sorted(root.iterdir(), key=lambda path: path.stat().st_mtime)
-    for path in found[: max(0, len(found) + 1 - ARCHIVES_MAX)]:
+    whole = [path for path in root.iterdir() if path.suffix != _HALF]
+    whole.sort(key=lambda path: path.stat().st_mtime)
+    for path in whole[: max(0, len(whole) + 1 - ARCHIVES_MAX)]:
         shutil.rmtree(path, ignore_errors=True)
