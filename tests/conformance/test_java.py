@@ -1,5 +1,6 @@
 """Java functions in sandboxes, and SnapStart of theirs: hooks, and an archive of classes."""
 
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,18 @@ public class Main {
             "heap", Runtime.getRuntime().maxMemory(),
             "charset", java.nio.charset.Charset.defaultCharset().name(),
             "pid", ProcessHandle.current().pid());
+    }
+}
+"""
+LEVELS: Final = """
+import com.amazonaws.services.lambda.runtime.Context;
+import com.amazonaws.services.lambda.runtime.logging.LogLevel;
+
+public class Main {
+    public String handle(Object event, Context context) {
+        context.getLogger().log("hidden", LogLevel.INFO);
+        context.getLogger().log("shown \\"twice\\"", LogLevel.WARN);
+        return context.getAwsRequestId();
     }
 }
 """
@@ -104,6 +117,18 @@ def test_it_runs_in_a_sandbox_with_its_memory_and_logs(lambda_client: Any) -> No
         again = invoke(lambda_client, name, {}, LogType="Tail")
         assert again.payload["pid"] == answer.payload["pid"]
         assert "Init Duration" not in again.log
+
+
+@pytest.mark.documented(f"{LOGGING}#java-logging-advanced")
+def test_its_logger_writes_json_of_the_configured_level(lambda_client: Any) -> None:
+    level = {"LogFormat": "JSON", "ApplicationLogLevel": "WARN"}
+    with deployed(lambda_client, LEVELS, LoggingConfig=level) as name:
+        answer = invoke(lambda_client, name, {}, LogType="Tail")
+        lines = [json.loads(line) for line in answer.log.splitlines()]
+        messages = [line for line in lines if "message" in line]
+        assert [line["message"] for line in messages] == ['shown "twice"']
+        assert messages[0]["level"] == "WARN"
+        assert messages[0]["AWSRequestId"] == answer.payload
 
 
 @pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/java-exceptions.html")

@@ -1,7 +1,6 @@
 """Archives of the classes of Java functions, on disk."""
 
 import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -9,7 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from lampyr.model.function import FunctionKey, FunctionVersion, LoggingConfig
+from lampyr.model.function import FunctionVersion
+from lampyr.testing.environments import a_version
 from lampyr.worker import class_archives
 from lampyr.worker.class_archives import ClassArchives, Recorder
 from lampyr.worker.runtimes.java import CLASS_PATH
@@ -24,22 +24,9 @@ RUNTIME: Final = Runtime(
 PLACE: Final = "/var/runtime/archive"
 
 
-def version(code: str = "code", more: Mapping[str, Any] = MappingProxyType({})) -> FunctionVersion:
-    made = FunctionVersion(
-        key=FunctionKey("000000000000", "us-east-1", "f"),
-        deployment_id="d",
-        revision_id="r",
-        last_modified=0.0,
-        role="arn:aws:iam::000000000000:role/r",
-        runtime=RUNTIME.name,
-        handler="Main",
-        code_sha256=code,
-        code_bytes=0,
-        version="1",
-        snap_start=True,
-        logging=LoggingConfig(log_group="g", log_format="Text"),
-    )
-    return replace(made, **more)
+def version(name: str = "f", **changes: Any) -> FunctionVersion:
+    published = {"runtime": RUNTIME.name, "version": "1", "snap_start": True}
+    return a_version(name, **{**published, **changes})
 
 
 JAR: Final = ["a/B.class", "linked"]
@@ -115,8 +102,8 @@ async def test_what_an_environment_left_that_died_over_its_archive_is_removed(
 
 @pytest.mark.parametrize(
     "other",
-    [version("other"), version(more={"key": FunctionKey("111111111111", "us-east-1", "f")})],
-    ids=["other code", "the same code of another account"],
+    [version(code_sha256="other"), version("other")],
+    ids=["other code", "another function of the same code"],
 )
 async def test_other_code_and_other_functions_have_an_archive_of_their_own(
     tmp_path: Path, task: Path, other: FunctionVersion
@@ -138,10 +125,10 @@ async def test_other_code_and_other_functions_have_an_archive_of_their_own(
     ],
 )
 async def test_what_has_no_archive_starts_as_ever(
-    more: dict[str, object], runtime: Runtime, tmp_path: Path, task: Path
+    more: dict[str, Any], runtime: Runtime, tmp_path: Path, task: Path
 ) -> None:
     archives = ClassArchives(tmp_path / "classes")
-    plain = await archives.start(version(more=more), runtime, runtime.argv, task, [])
+    plain = await archives.start(version(**more), runtime, runtime.argv, task, [])
     assert plain == class_archives.Start(argv=runtime.argv)
     assert not (tmp_path / "classes").exists()
 
@@ -152,7 +139,7 @@ async def test_the_least_recently_used_goes(
     monkeypatch.setattr(class_archives, "ARCHIVES_MAX", 2)
     archives = ClassArchives(tmp_path / "classes")
     for code in ("a", "b", "c"):
-        await started(archives, task, version(code))
+        await started(archives, task, version(code_sha256=code))
     assert len(list((tmp_path / "classes").iterdir())) == 2
 
 

@@ -4,29 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
-from lampyr.clock import Clock
-from lampyr.limits import Limits
 from lampyr.model.function import FunctionVersion
 from lampyr.model.invocation import Invocation
-from lampyr.observe.base import LogSink
-from lampyr.worker import outcomes
-from lampyr.worker.journals import open_journal
+from lampyr.worker import journals, outcomes
 from lampyr.worker.outcomes import Failure
 from lampyr.worker.report import stream_name
 from lampyr.worker.runtimes import InvalidEntrypointError
 
 
-class Parts(Protocol):
+class Parts(journals.Parts, Protocol):
     """What of a worker's parts this needs."""
-
-    @property
-    def logs(self) -> LogSink: ...
-
-    @property
-    def clock(self) -> Clock: ...
-
-    @property
-    def limits(self) -> Limits: ...
 
     @property
     def new_id(self) -> Callable[[], str]: ...
@@ -41,7 +28,7 @@ def refused(
     """`within`: the invocation inside which this Init, a second one, was to take place."""
     failure = outcomes.invalid_entrypoint("", error.error_type, str(error))
     stream = stream_name(parts.clock.now(), version.version, parts.new_id())
-    journal = open_journal(parts, version, None, None, stream=stream)
+    journal = journals.open_journal(parts, version, None, None, stream=stream)
     if within is not None:
         journal.begin(within)
     journal.init_failed(0.0, failure, again=within is not None)
