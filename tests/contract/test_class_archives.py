@@ -143,6 +143,18 @@ async def test_the_least_recently_used_goes(
     assert len(list((tmp_path / "classes").iterdir())) == 2
 
 
+def test_an_archive_that_is_too_large_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(class_archives, "ARCHIVE_BYTES_MAX", 10)
+    recorder = Recorder(tmp_path)
+    for _ in range(20):
+        recorder.write(b"seven b")
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 7
+    recorder.finish(whole=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_archive_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "gone")
     assert recorder.write(b"x")
