@@ -129,7 +129,6 @@ def _crowd(bench: Bench, work: Path) -> list[Row]:
         bench.rounds,
         crowd.runtime_of(bench),
         lambda: lampyr(work / f"crowd{next(numbers)}"),
-        lambda: rivals.ministack(_new(work / "ministack-alone")),
     )
     bench.charts.append(
         charts.course(

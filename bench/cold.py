@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bench import budgets, functions, packages
-from bench.base import LAMPYR, Bench, pair
+from bench.base import LAMPYR, Bench
 from bench.budgets import ANEW, MINISTACK
 from bench.client import Connection, Series, Target
 from bench.results import Row, megabytes, milliseconds
@@ -76,15 +76,12 @@ def node(bench: Bench) -> list[Row]:
     alone = bare_start(bench.rounds, ["node", "-e", "0"])
     others = dict(zip([MINISTACK], rival, strict=False))
     parked = in_milliseconds("9", metric, budgets.COLD_NODE, {LAMPYR: ahead, **others})
-    budget = budgets.COLD_NODE_ANEW
-    plain = Row(
-        number="9",
-        metric=f"{metric}, nothing parked",
-        budget=str(budget),
-        ours=pair(anew, milliseconds) + budget.times(anew.p50, alone),
-        inside=budget.holds(anew),
-        share_inside=budget.share_holds(anew.p50, alone),
-        limit=f"{milliseconds(alone)} ({budget.rival})",
+    plain = in_milliseconds(
+        "9",
+        f"{metric}, nothing parked",
+        budgets.COLD_NODE_ANEW,
+        {LAMPYR: anew, **others},
+        f"{milliseconds(alone)} (`node -e 0`)",
     )
     return [parked, plain]
 

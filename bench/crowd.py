@@ -11,7 +11,6 @@ import selectors
 import signal
 import socket
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -21,7 +20,7 @@ from typing import Final
 from bench import budgets, functions
 from bench.base import Bench
 from bench.client import Connection, Target
-from bench.results import Row, milliseconds
+from bench.results import Row
 from bench.servers import Server
 
 ENVIRONMENTS: Final = 1_000
@@ -29,8 +28,6 @@ ENVIRONMENTS: Final = 1_000
 `scaling-rate` are 1,000 each."""
 STAY_SECONDS: Final = 25
 ROUNDS_MAX: Final = 3
-RIVAL_STARTS: Final = 12
-RIVAL_RUNTIME: Final = f"python3.{sys.version_info.minor}"
 REST_SECONDS: Final = 1.0
 """What is made ahead is made again meanwhile."""
 CODE: Final = """\
@@ -57,12 +54,9 @@ def runtime_of(bench: Bench) -> str:
 
 
 def row(
-    rounds: int,
-    runtime: str,
-    start: Callable[[], AbstractContextManager[Server]],
-    start_rival: Callable[[], AbstractContextManager[Server]],
+    rounds: int, runtime: str, start: Callable[[], AbstractContextManager[Server]]
 ) -> tuple[Row, Crowd]:
-    """And one round's course. `start_rival` is ministack's."""
+    """And one round's course."""
     crowds = []
     for _ in range(min(rounds, ROUNDS_MAX)):
         with start() as server:
@@ -78,17 +72,14 @@ def row(
         told += f", {refused} refused"
     limit = statistics.median(_bare_forks() for _ in range(min(rounds, ROUNDS_MAX)))
     whole = whole and not refused
-    cold = _rival_cold(start_rival)
-    rivals = {} if cold is None else {"ministack": f"{milliseconds(cold)} for one cold start"}
     return (
         Row(
             number="10",
             metric=f"from none to {ENVIRONMENTS:,} live environments of one function ({runtime})",
             budget=str(budget),
-            ours=f"{told} ({seconds[0]:.1f} to {seconds[-1]:.1f} s){budget.times(taken, cold)}",
+            ours=f"{told} ({seconds[0]:.1f} to {seconds[-1]:.1f} s)",
             inside=whole and taken <= budget.p50,
-            share_inside=whole and budget.share_holds(taken, cold),
-            rivals={"AWS (its scaling rate)": "1,000 in 10 s", **rivals},
+            rivals={"AWS (its scaling rate)": "1,000 in 10 s"},
             limit=f"{limit:.1f} s (bare forks of this process, no sandbox)",
         ),
         crowds[len(crowds) // 2],
@@ -117,26 +108,6 @@ def _round(server: Server, runtime: str) -> Crowd:
         environments=len({stream for _, stream in told}),
         refused=ENVIRONMENTS - len(told),
     )
-
-
-def _rival_cold(start: Callable[[], AbstractContextManager[Server]]) -> float | None:
-    """The median of first calls of functions, one after the other; None where there is no rival."""
-    try:
-        with start() as server:
-            api, code = functions.api(server.port), functions.package({"app.py": functions.HELLO})
-            samples = []
-            for number in range(RIVAL_STARTS):
-                functions.create(api, f"cold{number}", code, runtime=RIVAL_RUNTIME)
-                with Connection(
-                    Target(port=server.port, path=functions.path(f"cold{number}"))
-                ) as connection:
-                    begun = time.perf_counter()
-                    connection.call()
-                    samples.append(time.perf_counter() - begun)
-            return statistics.median(samples)
-    except Exception as error:  # noqa: BLE001 - a rival that does not work is left out
-        sys.stderr.write(f"ministack is left out of row 10: {error}\n")
-        return None
 
 
 def _staying(target: Target, seconds: float) -> Target:
