@@ -30,3 +30,10 @@ def compiled(code: str, name: str = "Main", release: str = RELEASE) -> dict[str,
         return {
             str(path.relative_to(classes)): path.read_bytes() for path in classes.rglob("*.class")
         }
+
+
+def lay(task: Path, code: str, name: str = "Main", release: str = RELEASE) -> None:
+    """Class files of `code` where a function's package is unpacked."""
+    for path, content in compiled(code, name, release).items():
+        (task / path).parent.mkdir(parents=True, exist_ok=True)
+        (task / path).write_bytes(content)

@@ -18,7 +18,6 @@ import os
 import shutil
 import threading
 import uuid
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Final
 
 from lampyr.limits import MIB
 from lampyr.model.function import FunctionVersion
-from lampyr.worker.runtimes.java import ARCHIVE_PLACE, CLASS_PATH, JAR
+from lampyr.worker.runtimes.java import ARCHIVE_PLACE, CLASS_PATH, JAR, pack
 from lampyr.worker.runtimes.model import Runtime
 
 log = logging.getLogger(__name__)
@@ -40,7 +39,6 @@ _ARCHIVE: Final = "classes.jsa"
 _OLDEST: Final = 17
 """The first release of Java that writes an archive of a process that goes on."""
 _HALF: Final = ".draft"
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
 class Recorder:
@@ -165,18 +163,18 @@ def _prepare(place: Path, task: Path) -> None:
     draft = place.with_name(f"{place.name}.{uuid.uuid4().hex}{_HALF}")
     draft.mkdir(parents=True)
     try:
-        with zipfile.ZipFile(draft / _CLASSES, "w", zipfile.ZIP_STORED) as archive:
-            for path in sorted(task.rglob("*")):
-                inside = path.relative_to(task)
-                ours = path.resolve().is_relative_to(task.resolve())
-                if path.is_file() and ours and inside.parts[0] != "lib":
-                    archive.writestr(zipfile.ZipInfo(str(inside), _EPOCH), path.read_bytes())
-        (draft / _CLASSES).chmod(0o644)
+        pack(task, draft / _CLASSES, filter(lambda path: _is_own(path, task), task.rglob("*")))
         draft.chmod(0o755)
         if not place.exists():
             draft.rename(place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _is_own(path: Path, task: Path) -> bool:
+    """A file of the package that is in none of its libraries, and leads nowhere else."""
+    inside = path.resolve().is_relative_to(task.resolve())
+    return inside and path.is_file() and path.relative_to(task).parts[0] != "lib"
 
 
 def _remove_halves(root: Path) -> None:

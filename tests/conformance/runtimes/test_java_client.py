@@ -7,7 +7,7 @@ import pytest
 
 from tests.conformance.runtimes.functions import Start
 from tests.conformance.runtimes.scripted_runtime_api import ScriptedRuntimeApi
-from tests.java import compiled
+from tests.java import lay
 
 HANDLER_URL = "https://docs.aws.amazon.com/lambda/latest/dg/java-handler.html"
 EXCEPTIONS_URL = "https://docs.aws.amazon.com/lambda/latest/dg/java-exceptions.html"
@@ -98,11 +98,7 @@ public class Main implements RequestHandler<Main.Order, Main.Receipt> {
 @pytest.fixture
 def begin(start: Start, tmp_path: Path) -> Any:
     def begin(name: str, handler: str, code: str = HANDLERS) -> Any:
-        files = compiled(code)
-        task = tmp_path / "task"
-        for path, content in files.items():
-            (task / path).parent.mkdir(parents=True, exist_ok=True)
-            (task / path).write_bytes(content)
+        lay(tmp_path / "task", code)
         return start(name, {"readme": ""}, handler)
 
     return begin

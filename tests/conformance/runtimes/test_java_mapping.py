@@ -7,7 +7,7 @@ import pytest
 
 from tests.conformance.runtimes.functions import Start
 from tests.conformance.runtimes.scripted_runtime_api import ScriptedRuntimeApi
-from tests.java import compiled
+from tests.java import lay
 
 HANDLER_URL: Final = "https://docs.aws.amazon.com/lambda/latest/dg/java-handler.html"
 RUNTIME: Final = "java17"
@@ -146,10 +146,7 @@ UNFIT: Final[dict[str, tuple[str, Any]]] = {
 @pytest.fixture
 def begin(start: Start, tmp_path: Path) -> Any:
     def begin(handler: str, code: str = TYPES, name: str = "Main") -> None:
-        for path, content in compiled(code, name, "17").items():
-            target = tmp_path / "task" / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
+        lay(tmp_path / "task", code, name, "17")
         start(RUNTIME, {"readme": ""}, handler)
 
     return begin

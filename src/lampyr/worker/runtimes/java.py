@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -85,7 +85,7 @@ class JavaRuntimes:
             classes = make_directory(draft / "classes")
             _compile(Path(interpreter.prefix) / "bin/javac", sources, classes)
             make_directory(draft / "archive")
-            _pack(classes, make_directory(draft / "lib") / Path(JAR).name)
+            pack(classes, make_directory(draft / "lib") / Path(JAR).name, classes.rglob("*.class"))
             shutil.rmtree(classes)
             draft.rename(tree)
         return tree
@@ -123,11 +123,11 @@ def _compile(compiler: Path, sources: list[Path], classes: Path) -> None:
         raise RuntimeMissingError(f"{compiler} does not compile: {done.stderr[-500:]}")
 
 
-def _pack(classes: Path, jar: Path) -> None:
+def pack(root: Path, jar: Path, files: Iterable[Path]) -> None:
     """Not compressed: it is read at every start. The same bytes each time it is made."""
     with zipfile.ZipFile(jar, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted(classes.rglob("*.class")):
-            entry = zipfile.ZipInfo(str(path.relative_to(classes)), _EPOCH)
+        for path in sorted(files):
+            entry = zipfile.ZipInfo(str(path.relative_to(root)), _EPOCH)
             archive.writestr(entry, path.read_bytes())
     jar.chmod(0o644)
 
