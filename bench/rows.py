@@ -18,7 +18,7 @@ from bench.charts import latency
 from bench.client import BODY, Connection, Series, Target, call_for, wrk
 from bench.results import Row, megabytes, microseconds, milliseconds
 from bench.rivals import EMULATOR
-from bench.servers import Server
+from bench.servers import Server, environment
 
 WRK_SECONDS: Final = 2
 COLD_STARTS: Final = 10
@@ -197,7 +197,7 @@ def bare_start(rounds: int, argv: Sequence[str]) -> float:
     samples = []
     for _ in range(rounds * 2):
         before = time.perf_counter()
-        subprocess.run(argv, check=True)
+        subprocess.run(argv, check=True, env=environment())
         samples.append(time.perf_counter() - before)
     return statistics.median(samples)
 

@@ -188,6 +188,54 @@ export const handler = awslambda.streamifyResponse(async (event, stream, context
             assert value(lambda_client, name, size) == ["first", "x" * size]
 
 
+WHAT_NODE_IS_STARTED_WITH = """
+const { Worker } = require("node:worker_threads");
+const { getHeapStatistics } = require("node:v8");
+const heap = "require('node:v8').getHeapStatistics().heap_size_limit";
+const worker = () => new Promise((resolve, reject) => new Worker(
+  `require("node:worker_threads").parentPort.postMessage([${heap}, typeof gc])`, { eval: true },
+).on("message", resolve).on("error", reject));
+exports.handler = async () => ({
+  caller: new Error().stack,
+  own: getHeapStatistics().heap_size_limit,
+  collector: typeof gc,
+  worker: await worker(),
+  main: require.main === undefined,
+  started: process.argv.slice(1),
+  options: process.execArgv,
+});
+"""
+
+
+@every_node
+@pytest.mark.documented(NODE_HANDLER)
+def test_node_is_started_with_what_aws_starts_it_with(
+    need: Need, lambda_client: Any, runtime: str
+) -> None:
+    """Its flags too, though they are set aside while a function is loaded."""
+    need(runtime)
+    started_anew = {"NODE_PENDING_DEPRECATION": "1"}
+    for variables in ({}, started_anew):
+        with function(
+            lambda_client,
+            zipped({"index.js": WHAT_NODE_IS_STARTED_WITH}),
+            Runtime=runtime,
+            Handler="index.handler",
+            MemorySize=512,
+            Environment={"Variables": variables},
+        ) as name:
+            answer = invoke(lambda_client, name, LogType="Tail")
+        got = answer.payload
+        assert 460 <= got["own"] / 2**20 < 600, got
+        assert abs(got["worker"][0] - got["own"]) / 2**20 < 80, got
+        assert (got["collector"], got["worker"][1]) == ("function", "function")
+        assert got["main"] is True
+        assert got["started"] == ["/var/runtime/index.mjs"]
+        assert "--max-old-space-size=460" in got["options"]
+        assert "file:///var/runtime/index.mjs" in got["caller"]
+        assert "deprecated" not in answer.log
+
+
 @every_node
 @pytest.mark.documented(NODE_ERRORS)
 def test_errors_have_the_shape_of_node(need: Need, lambda_client: Any, runtime: str) -> None:

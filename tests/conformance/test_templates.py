@@ -183,7 +183,7 @@ def test_libraries_in_the_package_are_found(lambda_client: Any) -> None:
 NODE_LOOK: Final = """
 const fs = require("fs"), http = require("http");
 const read = (path) => fs.readFileSync(path, "latin1");
-const parked = read("/proc/self/cmdline").includes("park.mjs");
+const parked = read("/proc/self/cmdline").includes("park.cjs");
 const own = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NODE_PENDING",
   "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
   "_X_AMZN_TRACE_ID"];

@@ -8,6 +8,7 @@ generation 4.
 
 import base64
 import hashlib
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,17 @@ _EXPERIMENTS_OFF: Final = {
     "22": ("--no-experimental-require-module", "--no-experimental-detect-module"),
 }
 """AWS switches these off; a function's NODE_OPTIONS switches them on again."""
+_FILES: Final = (
+    *("client.cjs", "flags.cjs", "park.cjs", "rehearsal.cjs", "rehearsal.mjs"),
+    *("runtime-client.cjs", "start.cjs"),
+)
+_COMMON_JS: Final = {
+    'import { createRequire } from "module";': 'const { createRequire } = require("module");',
+    "const require = createRequire(import.meta.url);": "",
+    "import.meta.url": "__filename",
+    "\nexport {\n  run\n};": "\nmodule.exports = {\n  run\n};",
+}
+_MODULE_SYNTAX: Final = re.compile(r"^(import|export)\b|\bimport\.meta\b", re.MULTILINE)
 
 
 class IntegrityError(Exception):
@@ -86,8 +98,8 @@ class NodeRuntimes:
         return Runtime(
             name=name,
             version=interpreter.version,
-            argv=("/var/lang/bin/node", *_FLAGS, *_off(release), "/var/runtime/start.mjs"),
-            park_script="/var/runtime/park.mjs",
+            argv=("/var/lang/bin/node", *_FLAGS, *_off(release), "/var/runtime/start.cjs"),
+            park_script="/var/runtime/park.cjs",
             mounts=MappingProxyType({"/var/lang": interpreter.prefix, "/var/runtime": str(tree)}),
             variables=MappingProxyType({"NODE_PATH": node_path}),
         )
@@ -159,19 +171,29 @@ def _assemble(tree: Path, client: RuntimeClient, kept: Path) -> None:
     # AWS's client has the place that it has at AWS: error messages name it.
     shutil.copytree(kept, tree)
     generation = client.version.partition(".")[0]
-    for name, target in (
-        ("runtime-client.cjs", "runtime-client.cjs"),
-        (f"ahead-{generation}.mjs", "ahead.mjs"),
-        (f"start-{generation}.mjs", "start.mjs"),
-        ("park.mjs", "park.mjs"),
-        ("rehearsal.cjs", "rehearsal.cjs"),
-    ):
-        shutil.copyfile(_OWN / name, tree / target)
-        (tree / target).chmod(0o644)
+    for name in _FILES:
+        shutil.copyfile(_OWN / name, tree / name)
+    shutil.copyfile(_OWN / f"ahead-{generation}.cjs", tree / "ahead.cjs")
+    (tree / "index.cjs").write_text(as_common_js((tree / "index.mjs").read_text()))
+    for path in tree.iterdir():
+        path.chmod(0o644)
+
+
+def as_common_js(module: str) -> str:
+    """The text of AWS's client as a CommonJS module: as many lines, each where it was.
+
+    Raises `ValueError` for one that imports or exports in a way that is not known here.
+    """
+    text = module.removeprefix("#!/usr/bin/env node")
+    for line, instead in _COMMON_JS.items():
+        text = text.replace(line, instead)
+    if _MODULE_SYNTAX.search(text):
+        raise ValueError("AWS's runtime client imports or exports in a new way")
+    return '"use strict"; ' + text
 
 
 def _fingerprint(client: RuntimeClient) -> str:
-    digest = hashlib.sha256(client.integrity.encode())
+    digest = hashlib.sha256(f"{client.integrity} {_COMMON_JS}".encode())
     for path in sorted(_OWN.iterdir()):
         if path.suffix in {".mjs", ".cjs"}:
             digest.update(path.read_bytes())

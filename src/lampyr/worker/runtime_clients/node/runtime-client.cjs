@@ -13,6 +13,7 @@
 const Module = require("node:module");
 const fs = require("node:fs");
 const net = require("node:net");
+const flags = require("./flags.cjs");
 
 const PREFIX = "/2018-06-01/runtime/invocation/";
 const CAUSE_BYTES_MAX = 32 * 1024;
@@ -44,6 +45,12 @@ function locate() {
   api = process.env.AWS_LAMBDA_RUNTIME_API;
   const agent = `aws-lambda-nodejs/${process.version}`;
   nextRequest = `GET ${PREFIX}next HTTP/1.1\r\nHost: ${api}\r\nUser-Agent: ${agent}\r\n\r\n`;
+}
+
+// The function has been loaded.
+function begin() {
+  locate();
+  flags.putBack();
 }
 
 function post(path, body, headers, what) {
@@ -266,7 +273,7 @@ const client = {
     return new Promise((resolve, reject) => {
       waiter = { resolve, reject };
       if (socket !== null) socket.ref();
-      if (api === "") locate();
+      if (api === "") begin();
       send(nextRequest);
     });
   },

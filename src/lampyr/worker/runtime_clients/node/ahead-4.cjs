@@ -1,5 +1,7 @@
 // What a process that waits for its function loads of AWS's client. Generation 4 of that begins to
 // work as soon as it is loaded.
-import "./runtime-client.cjs";
+"use strict";
 
-export const start = () => import("./index.mjs");
+const client = require("./client.cjs");
+
+exports.start = () => client.start();

@@ -1,0 +1,2 @@
+// Loaded by park.cjs, as a function's module may be one of this kind.
+export {};
