@@ -34,3 +34,25 @@ async def test_many_who_ask_at_once_are_told_what_the_first_saw() -> None:
     assert [pressed(), pressed(), pressed()] == [True, True, True]
     await clock.advance(0.1)
     assert not pressed()
+
+
+async def test_the_more_is_left_the_longer_that_is_taken_to_hold() -> None:
+    looks: list[float] = []
+    clock, left = ManualClock(), [20 * 1024 * MIB]
+
+    def look() -> int:
+        looks.append(clock.monotonic())
+        return left[0]
+
+    pressed = Pressure(clock, MIB, look)
+    for _ in range(20):
+        assert not pressed()
+        await clock.advance(0.1)
+    assert len(looks) in {4, 5}
+    left[0] = 2 * MIB
+    await clock.advance(0.5)
+    looks.clear()
+    for _ in range(20):
+        assert not pressed()
+        await clock.advance(0.1)
+    assert len(looks) == 20
