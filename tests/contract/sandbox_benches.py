@@ -11,14 +11,39 @@ from typing import cast
 import pytest
 import pytest_asyncio
 
-from tests.contract.sandboxes import Bench, LocalBench, RemoteBench, ordinary_python
+from lampyr.worker.network.base import Egress
+from lampyr.worker.network.pooled import PooledNetwork
+from tests.contract.sandboxes import (
+    ENDPOINT_PORT,
+    Bench,
+    LocalBench,
+    RemoteBench,
+    ordinary_python,
+)
 
 AS_USER = " as an ordinary user"
-ISOLATING = ("namespaces", f"namespaces{AS_USER}", "bubblewrap", f"bubblewrap{AS_USER}")
+IN_POOL = "namespaces, with networks made ahead"
+ISOLATING = ("namespaces", IN_POOL, f"namespaces{AS_USER}", "bubblewrap", f"bubblewrap{AS_USER}")
 EVERY = (*ISOLATING, "process")
 isolating = pytest.mark.parametrize("bench", ISOLATING, indirect=True)
 every = pytest.mark.parametrize("bench", EVERY, indirect=True)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+class PooledBench(LocalBench):
+    """As root: what sets a sandbox up is written down ahead, as everything of it is known."""
+
+    def __init__(self) -> None:
+        self.pool = PooledNetwork(egress=Egress.NONE, endpoint_port=ENDPOINT_PORT)
+        super().__init__("namespaces", network=self.pool)
+
+    async def open(self) -> None:
+        await self.pool.open()
+        await super().open()
+
+    async def close(self) -> None:
+        await super().close()
+        await self.pool.close()
 
 
 async def make(kind: str) -> Bench:
@@ -30,6 +55,10 @@ async def make(kind: str) -> Bench:
         if python is None:
             pytest.skip("needs root, and an interpreter that others may run")
         bench = RemoteBench(python, kind.removesuffix(AS_USER))
+    elif kind == IN_POOL:
+        if os.geteuid() != 0:
+            pytest.skip("needs root")
+        bench = PooledBench()
     else:
         bench = LocalBench(kind)
     await bench.open()

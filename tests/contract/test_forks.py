@@ -6,6 +6,7 @@
 # ruff: noqa: F811
 
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -196,6 +197,22 @@ async def test_calls_that_are_written_down_make_the_sandbox_that_a_fork_makes_it
         assert by_calls == await forge.told(WHOLE)
     finally:
         driver._forms = forms
+
+
+async def test_a_start_by_calls_makes_the_sandbox_that_a_start_makes_itself(forge: Forge) -> None:
+    driver = forge.driver
+    assert isinstance(driver, NamespacesDriver)
+    code = f"import os, sys\n{WHOLE}sys.stdout.flush()\nos._exit(0)\n"
+    by_calls, forms = await forge.run(code, template=None), driver._forms
+    assert forms is not None
+    if not any(place.anew for place, *_ in forms._known):  # type: ignore[attr-defined]
+        pytest.skip("no network that is ready")
+    driver._forms = None
+    try:
+        itself = await forge.run(code, template=None)
+    finally:
+        driver._forms = forms
+    assert json.loads(by_calls["output"]) == json.loads(itself["output"])
 
 
 async def test_a_fork_whose_calls_fail_says_which_and_nothing_is_left(forge: Forge) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lampyr.worker.sandbox.base import SandboxError
 from tests.contract.sandbox_benches import (  # noqa: F401  `bench` is a fixture.
+    IN_POOL,
     as_root,
     bench,
     code,
@@ -20,6 +21,9 @@ from tests.contract.sandbox_benches import (  # noqa: F401  `bench` is a fixture
     marked,
 )
 from tests.contract.sandboxes import Bench, LocalBench
+
+MANY = 60
+"""Their launcher has two descriptors for each."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -278,6 +282,19 @@ async def test_nothing_that_is_done_to_an_ended_sandbox_fails(bench: Bench) -> N
     await bench.freeze(name)
     await bench.thaw(name)
     assert (await bench.stop(name, 1.0))["code"] == 0
+
+
+@pytest.mark.parametrize("bench", [IN_POOL], indirect=True)
+async def test_one_of_many_that_run_starts_like_the_first(bench: Bench) -> None:
+    """However many descriptors their launcher has."""
+    started = [
+        await bench.start("print('up', flush=True); import time; time.sleep(1000)")
+        for _ in range(MANY)
+    ]
+    for name in started:
+        await bench.until(name, "up")
+    for ended in await asyncio.gather(*(bench.stop(name) for name in started)):
+        assert ended["signal"] == signal.SIGKILL
 
 
 async def test_stop_may_be_called_many_times_at_once() -> None:

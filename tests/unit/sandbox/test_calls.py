@@ -14,7 +14,7 @@ from lampyr.worker.sandbox.spawner.cgroups import CgroupsV1, CgroupsV2
 BASE = 0x10000
 V1 = CgroupsV1({name: f"/cg/{name}" for name in ("memory", "cpu", "pids", "freezer")}, "0a")
 V2 = CgroupsV2(dict.fromkeys(("memory", "cpu", "pids"), "/cg"), "0a")
-HIDDEN = [("sys", "./proc/sys", 0x1027), ("kcore", "/dev/null", 0)]
+HIDDEN = [("sys", "", 0x1027), ("kcore", "/dev/null", 0)]
 PLACE = Place(base=BASE, filter=0x7777, variables=0x9000_0000, locale=None)
 
 

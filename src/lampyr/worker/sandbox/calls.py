@@ -4,6 +4,8 @@ They are the kernel's, as the manual, section 2, has them, by their numbers on x
 point to is written down with them; `base` is where all of it will be in that process's memory.
 """
 
+import struct
+from collections.abc import Sequence
 from typing import Final
 
 from lampyr.worker.sandbox.spawner.batch import CALL, COUNTS, DATA_BYTES
@@ -14,7 +16,8 @@ ZERO: Final = 2
 """How a result is judged: it may be no error; it may be anything; it must be 0."""
 NUMBERS: Final = {
     "capset": 126, "chdir": 80, "chmod": 90, "chown": 92, "chroot": 161, "close": 3,
-    "close_range": 436, "dup2": 33, "dup3": 292, "fchdir": 81, "fchown": 93, "mkdir": 83,
+    "close_range": 436, "execve": 59, "pivot_root": 155, "rt_sigaction": 13, "symlink": 88,
+    "dup2": 33, "dup3": 292, "fchdir": 81, "fchown": 93, "mkdir": 83,
     "mount": 165, "open": 2, "poll": 7, "prctl": 157, "prlimit64": 302, "rt_sigprocmask": 14,
     "seccomp": 317, "setgroups": 116, "sethostname": 170, "setns": 308, "setresgid": 119,
     "setresuid": 117, "setsid": 112, "umask": 95, "umount2": 166, "unlink": 87, "unshare": 272,
@@ -40,6 +43,10 @@ class Calls:
     def step(self, name: str) -> None:
         self.steps.append((len(self._calls), name))
 
+    def executes(self, place: int) -> bool:
+        """Whether a call is that of a program of the function's."""
+        return self._calls[place][0] == NUMBERS["execve"]
+
     def name(self, place: int) -> str:
         """Of a call, with its step, for who reads of its failure."""
         step = next(name for first, name in reversed(self.steps) if first <= place)
@@ -50,7 +57,9 @@ class Calls:
         self._before = len(self._calls)
 
     def text(self, text: str) -> int:
-        """The address of a string."""
+        """The address of a string; raise `ValueError` for what is none of C's."""
+        if "\0" in text:
+            raise ValueError("a text with a zero in it")
         return self.data(text.encode() + b"\0")
 
     def data(self, data: bytes) -> int:
@@ -59,6 +68,11 @@ class Calls:
             self._texts[data] = self.base + len(self._data)
             self._data += data.ljust(_aligned(len(data)), b"\0")
         return self._texts[data]
+
+    def texts(self, texts: Sequence[str]) -> int:
+        """The address of pointers to strings, the last of which points nowhere."""
+        addresses = [self.text(text) for text in texts]
+        return self.data(struct.pack(f"<{len(addresses) + 1}Q", *addresses, 0))
 
     def call(self, name: str, *arguments: int, judged: int = MUST) -> None:
         words = [NUMBERS[name], *arguments, *(0,) * (_ARGUMENTS - len(arguments)), judged, 0, 0]

@@ -17,6 +17,7 @@ from lampyr.tasks import Tasks
 from lampyr.worker.sandbox import packets
 from lampyr.worker.sandbox.base import SandboxError
 from lampyr.worker.sandbox.reports import SandboxDiedError
+from lampyr.worker.sandbox.setup import Place
 from lampyr.worker.sandbox.spawner import wire
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class Spawner:
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._sending = False
         self._socket: socket.socket | None = None
+        self.place: Place | None = None
+        """Where its clones have calls that were written down for them, if they can make such."""
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: asyncio.Task[None] | None = None
 
@@ -92,6 +95,8 @@ class Spawner:
             await asyncio.to_thread(self._process.wait)
             raise SandboxError("the spawner of sandboxes did not start; its error is in the log")
         self._socket = ours
+        if (calls := json.loads(data)["calls"]) is not None:
+            self.place = Place(**calls, anew=True)
         self._reader = self._tasks.start(self._read(ours), "spawner")
 
     async def start(

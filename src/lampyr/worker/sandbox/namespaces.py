@@ -10,7 +10,6 @@ first process, beside others. The report socket closes when the function is exec
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -163,8 +162,7 @@ class NamespacesDriver(IsolatedDriver):
             "cgroups": describe(self._cgroups),
         }
         if os.geteuid() == 0:
-            host = setup.look_around(str(instance.empty), self._cgroups)
-            self._forms = Forms(host)
+            self._forms = Forms(setup.look_around(self._config, self._cgroups))
         await self._live_spawner()
 
     async def _close_launcher(self) -> None:
@@ -266,15 +264,16 @@ class NamespacesDriver(IsolatedDriver):
         with report:
             with theirs:
                 message = self._message(sandbox, disk)
-                template, calls = sandbox.spec.template, None
+                spawner = await self._live_spawner()
+                template = sandbox.spec.template
                 if template is not None and self.templates.ready(template):
                     message, calls = self._plan_for(template, message, report)
                 else:
                     template = None
+                    message, calls = self._plan_anew(spawner.place, message, report)
                 descriptors = [theirs.fileno(), pipes.output, pipes.telemetry]
                 if slot.namespace is not None:
                     descriptors.append(slot.namespace)
-                spawner = await self._live_spawner()
                 sandbox.launcher = spawner
                 name = sandbox.spec.environment_id
                 if name in self._stdins:
@@ -301,15 +300,35 @@ class NamespacesDriver(IsolatedDriver):
         """Tell the fork itself what to do: no template is to know what is in a function."""
         mounts = [pair for pair in message["mounts"] if pair[0] not in template.mounts]
         plan = message | {"mounts": mounts}
-        place, calls, data = self.templates.place(template), None, b""
-        if place is not None and self._forms is not None and setup.fits(plan):
-            with contextlib.suppress(ValueError):
-                calls, data = self._forms.filled_in(plan, place)
+        calls, data = self._written_down(self.templates.place(template), plan)
         report.send(data or json.dumps(plan).encode())
         network = not message["waits"]
         base = 0 if calls is None else calls.base
         asked = {"fork": template.name, "id": message["id"], "network": network, "calls": base}
         return asked, calls
+
+    def _plan_anew(
+        self, place: setup.Place | None, message: dict[str, Any], report: socket.socket
+    ) -> tuple[dict[str, Any], Calls | None]:
+        """For a start that is no fork of a template: the spawner need not know of it either."""
+        if message["origin"] or "restore" in message:
+            return message, None
+        calls, data = self._written_down(place, message)
+        if calls is None:
+            return message, None
+        report.send(data)
+        return {"id": message["id"], "calls": calls.base}, calls
+
+    def _written_down(
+        self, place: setup.Place | None, plan: dict[str, Any]
+    ) -> tuple[Calls | None, bytes]:
+        """None where whoever makes the calls has to know them itself."""
+        if place is None or self._forms is None or not setup.fits(plan):
+            return None, b""
+        try:
+            return self._forms.filled_in(plan, place)
+        except ValueError:
+            return None, b""
 
     def _message(self, sandbox: IsolatedSandbox, disk: Disk | None) -> dict[str, Any]:
         spec, slot = sandbox.spec, sandbox.slot

@@ -37,11 +37,11 @@ def _failure(data: bytes, calls: Calls | None = None) -> SandboxError:
     if not data:
         return SandboxDiedError("the sandbox died before it could say why")
     told = json.loads(data)
-    what = told["error"]
+    what, number = told["error"], told.get("errno")
     if calls is not None and "place" in told:
         what = f"{calls.name(told['place'])}: {what}"
+        number = number if calls.executes(told["place"]) else None
     message = f"could not start a sandbox: {what}"
     if told.get("died"):
         return SandboxDiedError(message)
-    number = told.get("errno")
     return SandboxError(message) if number is None else ExecuteError(message, number)

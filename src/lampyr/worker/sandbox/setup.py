@@ -1,8 +1,8 @@
-"""What sets up a sandbox that is forked from a template, as root: system calls written down.
+"""What sets up a sandbox, as root: system calls written down, for a fork of a template or a start.
 
-The same, in the same order, as `spawner/child.py` and `spawner/root.py` do for a sandbox that is
-not forked, and what those say of the reasons holds here. Where this cannot do it (an ordinary user,
-a network that is still to be connected, several layers, another machine) they do.
+The same, in the same order, as `spawner/child.py` and `spawner/root.py` do, and what those say of
+the reasons holds here. Where this cannot do it (an ordinary user, a network that is still to be
+connected, several layers, another machine) they do.
 """
 
 import os
@@ -22,6 +22,7 @@ from lampyr.worker.sandbox.spawner.cgroups import Cgroups
 from lampyr.worker.sandbox.spawner.child import OOM_SCORE
 from lampyr.worker.sandbox.spawner.fork import CONTROL_FD, SOURCES
 from lampyr.worker.sandbox.spawner.plan import INSIDE_GID, INSIDE_UID
+from lampyr.worker.sandbox.spawner.variables import pointers_at
 
 _, OUTPUT_FD, TELEMETRY_FD, _, NETWORK_FD = range(FIRST_FD, FIRST_FD + 5)
 """The others, of the report and of the status, the fork uses itself."""
@@ -36,18 +37,24 @@ _NO_SPECIALS: Final = linux.MS_NOSUID | linux.MS_NODEV
 _READ_ONLY: Final = linux.MS_BIND | linux.MS_REMOUNT | linux.MS_RDONLY | _NO_SPECIALS
 _PROC: Final = _NO_SPECIALS | linux.MS_NOEXEC
 _TOP: Final = "."
-"""The sandbox's root while it is built: the host's is `/` meanwhile."""
+"""The root of a fork's sandbox while it is built: the host's is `/` meanwhile."""
+_DEV: Final = linux.MS_NOSUID | linux.MS_NOEXEC
+_IGNORED: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+"""By Python, and so by what it executes, if that were not undone."""
+_SIGACTION_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a template's forks have their calls, their seccomp filter, and their environment."""
+    """Where forks of a template, or of the spawner, have their calls, filter and environment."""
 
     base: int
     filter: int
     variables: int
     locale: str | None
     """What Python has chosen instead of what the environment says."""
+    anew: bool = False
+    """The spawner's: they have the host's files, and execute the function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +64,18 @@ class Host:
     cgroups: Cgroups | None
     last_capability: int
     hidden: Sequence[tuple[str, str, int]]
-    """Of `/proc`: name, what is mounted there, flags to make that read-only, or 0."""
+    """Of `/proc`: name, what is mounted there ("" for itself), flags for read-only or 0."""
+    root: str = ""
+    """What is below everything that is mounted in a sandbox."""
+    shared: Sequence[tuple[str, str]] = ()
+    """Of the host, in every sandbox: target, source."""
 
 
-def look_around(empty: str, cgroups: Cgroups | None) -> Host:
-    """Of this host."""
-    there = Path("/proc")
+def look_around(config: Mapping[str, Any], cgroups: Cgroups | None) -> Host:
+    """Of this host; `config` is what the spawner is told of it."""
+    there, empty = Path("/proc"), config["empty"]
     hidden = [
-        *[(name, f"{_TOP}/proc/{name}", _READ_ONLY | _PROC) for name in root.PROC_READ_ONLY],
+        *[(name, "", _READ_ONLY | _PROC) for name in root.PROC_READ_ONLY],
         *[(name, "/dev/null", 0) for name in root.PROC_EMPTY_FILES],
         *[(name, empty, _READ_ONLY | _kept(empty)) for name in root.PROC_EMPTY_DIRECTORIES],
     ]
@@ -72,6 +83,8 @@ def look_around(empty: str, cgroups: Cgroups | None) -> Host:
         cgroups=cgroups,
         last_capability=int((there / "sys/kernel/cap_last_cap").read_text()),
         hidden=[each for each in hidden if (there / each[0]).exists()],
+        root=config["root"],
+        shared=[*config["shared"], *[(target, empty) for target in config["masked"]]],
     )
 
 
@@ -81,9 +94,13 @@ def fits(message: Mapping[str, Any]) -> bool:
 
 
 def written_down(host: Host, message: Mapping[str, Any], place: Place) -> Calls:
-    """`message` is what a fork would be told that makes its calls itself."""
+    """`message` is what whoever makes its calls itself would be told."""
     calls = Calls(place.base)
-    _begin(calls)
+    calls.step("start")
+    calls.call("rt_sigprocmask", signal.SIG_SETMASK, calls.data(b"\xff" * 8), 0, 8)
+    if not place.anew:
+        _change_places(calls)
+    calls.call("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     if host.cgroups is not None:
         _join(calls, host.cgroups, message)
     calls.step("cgroup namespace")
@@ -93,7 +110,10 @@ def written_down(host: Host, message: Mapping[str, Any], place: Place) -> Calls:
     calls.step("file system")
     for fd in (OUTPUT_FD, TELEMETRY_FD):
         calls.call("fchown", fd, message["uid"], message["gid"])
-    _build_root(calls, host.hidden, message)
+    if place.anew:
+        _build_root(calls, host, message)
+    else:
+        _build_on_shared(calls, host, message)
     name = message["hostname"]
     calls.call("sethostname", calls.text(name), len(name.encode()))
     _confine(calls, host, message)
@@ -103,20 +123,20 @@ def written_down(host: Host, message: Mapping[str, Any], place: Place) -> Calls:
     calls.part()
     calls.step("execute")
     _settle(calls, message)
+    if place.anew:
+        _execute(calls, message, place)
+    else:
+        _stay(calls)
     return calls
 
 
-def _begin(calls: Calls) -> None:
-    calls.step("start")
-    every = calls.data(b"\xff" * 8)
-    calls.call("rt_sigprocmask", signal.SIG_SETMASK, every, 0, 8)
+def _change_places(calls: Calls) -> None:
     calls.call("close", CONTROL_FD)
     calls.call("open", calls.text("/"), _PLACE)
     calls.hand_on(2, 3)
     calls.call("chroot", calls.text(_TOP))
     calls.call("fchdir", -1)
     calls.call("close", -1)
-    calls.call("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _join(calls: Calls, cgroups: Cgroups, message: Mapping[str, Any]) -> None:
@@ -148,12 +168,43 @@ def _oom_fd(message: Mapping[str, Any]) -> int:
     return _STDIN_FD + 1 if message["stdin"] else _STDIN_FD
 
 
-def _build_root(
-    calls: Calls, hidden: Sequence[tuple[str, str, int]], message: Mapping[str, Any]
-) -> None:
-    top, uid, gid = _TOP, message["uid"], message["gid"]
-    for target, source in message["mounts"]:
+def _build_root(calls: Calls, host: Host, message: Mapping[str, Any]) -> None:
+    top = host.root
+    _mount(calls, None, "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    for target, source in (("", top), *host.shared, *message["mounts"]):
         _bind_read_only(calls, source, f"{top}{target}", _kept(source))
+    _mount_dev(calls, f"{top}/dev")
+    _mount_own(calls, top, host, message)
+    calls.call("chdir", calls.text(top))
+    calls.call("pivot_root", calls.text("."), calls.text("."))
+    calls.call("umount2", calls.text("."), linux.MNT_DETACH)
+    calls.call("chdir", calls.text("/"))
+
+
+def _build_on_shared(calls: Calls, host: Host, message: Mapping[str, Any]) -> None:
+    for target, source in message["mounts"]:
+        _bind_read_only(calls, source, f"{_TOP}{target}", _kept(source))
+    _mount_own(calls, _TOP, host, message)
+    calls.call("chroot", calls.text(_TOP))
+    calls.call("umount2", calls.text(SOURCES), linux.MNT_DETACH)
+
+
+def _mount_dev(calls: Calls, target: str) -> None:
+    _mount(calls, "tmpfs", target, "tmpfs", _DEV, root.DEV_OPTIONS)
+    for name in root.DEVICES:
+        calls.call("open", calls.text(f"{target}/{name}"), _CREATE, 0o666)
+        calls.hand_on(1)
+        calls.call("close", -1)
+        _mount(calls, f"/dev/{name}", f"{target}/{name}", None, linux.MS_BIND)
+    for name, destination in root.LINKS:
+        calls.call("symlink", calls.text(destination), calls.text(f"{target}/{name}"))
+    calls.call("mkdir", calls.text(f"{target}/shm"), 0o777)
+    read_only = linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY | _DEV
+    _mount(calls, None, target, None, read_only)
+
+
+def _mount_own(calls: Calls, top: str, host: Host, message: Mapping[str, Any]) -> None:
+    uid, gid = message["uid"], message["gid"]
     for layer in message["layers"]:
         _bind_read_only(calls, layer, f"{top}/opt", _kept(layer))
     tmp = f"{top}{root.TMP}"
@@ -165,14 +216,12 @@ def _build_root(
         calls.call("chown", calls.text(tmp), uid, gid)
         calls.call("chmod", calls.text(tmp), 0o700)
     _mount(calls, "proc", f"{top}/proc", "proc", _PROC)
-    for name, source, read_only in hidden:
+    for name, source, read_only in host.hidden:
         target = f"{top}/proc/{name}"
-        _mount(calls, source, target, None, _BIND if read_only else linux.MS_BIND)
+        _mount(calls, source or target, target, None, _BIND if read_only else linux.MS_BIND)
         if read_only:
             _mount(calls, None, target, None, read_only)
     _mount_shm(calls, top, message)
-    calls.call("chroot", calls.text(top))
-    calls.call("umount2", calls.text(SOURCES), linux.MNT_DETACH)
 
 
 def _mount_shm(calls: Calls, top: str, message: Mapping[str, Any]) -> None:
@@ -223,9 +272,22 @@ def _settle(calls: Calls, message: Mapping[str, Any]) -> None:
         calls.call("dup2", -1, 0)
     for place, fd in ((1, OUTPUT_FD), (2, OUTPUT_FD), (3, TELEMETRY_FD)):
         calls.call("dup2", fd, place)
+
+
+def _stay(calls: Calls) -> None:
     calls.call("close_range", 4, 0xFFFF_FFFF, 0)
     calls.call("rt_sigprocmask", signal.SIG_SETMASK, calls.data(bytes(8)), 0, 8)
     calls.call("prctl", linux.PR_SET_DUMPABLE, 1)
+
+
+def _execute(calls: Calls, message: Mapping[str, Any], place: Place) -> None:
+    """What else is open is closed by that, and the report tells of a failure until then."""
+    default = calls.data(bytes(_SIGACTION_BYTES))
+    for number in _IGNORED:
+        calls.call("rt_sigaction", number, default, 0, 8)
+    calls.call("rt_sigprocmask", signal.SIG_SETMASK, calls.data(bytes(8)), 0, 8)
+    path, *_ = argv = message["argv"]
+    calls.call("execve", calls.text(path), calls.texts(argv), pointers_at(place.variables))
 
 
 def _mount(  # noqa: PLR0917 - in the order of the system call

@@ -17,7 +17,8 @@ import os
 import signal
 import socket
 
-from . import batch, init, root, seccomp, variables, wire
+from . import by_calls, init, root, seccomp, variables, wire
+from .batch import Batch
 from .cgroups import Cgroups, described
 from .child import Child, Inherited, map_ids, settle
 from .linux import (
@@ -47,8 +48,6 @@ _LOCALE = "LC_CTYPE"
 REHEARSALS = 40
 """After which Python has made its bytecode as quick as it will be, and notes nothing in a class any
 more when another instance is made of it."""
-_STATUS = 3
-"""Place of the descriptor that `init` writes to, among those of a fork."""
 
 
 class Forked(Child):
@@ -100,10 +99,9 @@ class Forge:
         die_with_parent(signal.SIGKILL)
         self.inherited = Inherited(spawner, init.descriptor(), seccomp.build())
         self.inherited.server = CONTROL_FD
-        self.prepared = batch.possible(self.inherited) if config.as_root else None
+        self.prepared = by_calls.prepare(self.inherited, spawner) if config.as_root else None
         if self.prepared is not None:
-            os.dup2(spawner, batch.SPAWNER_FD, inheritable=False)
-            about["calls"] = _described(self.prepared)
+            about["calls"] = by_calls.described(self.prepared)
             _rehearse(self.prepared)
         self.cgroups = described(config.cgroups)
 
@@ -134,55 +132,14 @@ class Forge:
 
     def _become(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
         if message["calls"]:
-            _become_by_calls(message["calls"], self.prepared, self.inherited, descriptors)
+            by_calls.become(message["calls"], self.prepared, self.inherited, descriptors)
+            if self.prepared is not None:
+                self.prepared.variables.put_on()
         else:
             _become_function(self.config, self.cgroups, self.inherited, message, descriptors)
 
 
-def _described(prepared: "batch.Batch") -> "dict[str, object]":
-    return {
-        "base": prepared.base,
-        "filter": prepared.filter,
-        "variables": prepared.variables.base,
-        "locale": os.environ.get(_LOCALE),
-    }
-
-
-def _become_by_calls(
-    base: object,
-    prepared: "batch.Batch | None",
-    inherited: Inherited,
-    descriptors: "list[int]",
-) -> None:
-    """The same with calls that the server has written down.
-
-    For a template that has them at `base`: for one that has died, if that is another.
-    """
-    step = "fork"
-    report = descriptors[0]
-    if prepared is None or prepared.base != base:
-        os.write(report, b'{"error": "fork: another template", "died": true}')
-        os._exit(1)
-    try:
-        for place, fd in enumerate(descriptors):
-            os.dup2(fd, batch.FIRST_FD + place, inheritable=False)
-        prepared.receive(report)
-        step = "set-up"
-        prepared.set_up()
-        step = "first process"
-        prepared.part(inherited.program, batch.FIRST_FD + _STATUS)
-        prepared.settle()
-    except BaseException as error:  # noqa: BLE001  A fork of a template must end here.
-        said: dict[str, object] = {"error": f"{step}: {error}"}
-        if isinstance(error, batch.CallError):
-            said["place"] = error.place
-        with contextlib.suppress(OSError):
-            os.write(report, json.dumps(said).encode())
-        os._exit(1)
-    prepared.variables.put_on()
-
-
-def _rehearse(prepared: "batch.Batch") -> None:
+def _rehearse(prepared: "Batch") -> None:
     """After it Python has made this code as quick as it will be, and forks need not."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = variables.packed(dict(os.environ), prepared.variables.base)

@@ -23,22 +23,14 @@ import sys
 
 from . import init, seccomp, templates, wire
 from .cgroups import described
-from .child import Child, Inherited
+from .child import Inherited
 from .lineages import Lineages
-from .linux import (
-    CLONE_NEWIPC,
-    CLONE_NEWNET,
-    CLONE_NEWNS,
-    CLONE_NEWPID,
-    CLONE_NEWUSER,
-    CLONE_NEWUTS,
-    SUPPORTED,
-    fork_into,
-)
+from .linux import SUPPORTED
 from .origins import Origin
 from .plan import Config, Furnish, Start, Template
 from .root import furnish
 from .running import Running
+from .starts import Starts
 
 _RETRY_SECONDS = 0.005
 _STATUS_BYTES = 4
@@ -61,6 +53,7 @@ class Spawner:
         self._early: dict[int, int] = {}
         """Wait statuses of forks whose template has not told of them yet."""
         self._lineages = Lineages(self)
+        self._starts = Starts(self, self._lineages)
         self._templates: dict[str, templates.Kept] = {}
         self.controls: dict[int, templates.Kept] = {}
         self._wakeup, wakeup = socket.socketpair()
@@ -80,7 +73,7 @@ class Spawner:
         """Until the server is gone, and with it every sandbox."""
         if self.cgroups is not None:
             self.cgroups.prepare()
-        self.send({"ready": os.getpid()})
+        self.send({"ready": os.getpid(), "calls": self._starts.place})
         while True:
             for fd, _ in self.poll.poll(_RETRY_SECONDS if self._emptied else None):
                 if fd == self._server.fileno():
@@ -110,36 +103,15 @@ class Spawner:
             self._end_template(str(message["end_template"]))
         elif "fork" in message:
             self._fork(message, descriptors)
+        elif "calls" in message:
+            self._starts.begin_by_calls(message, descriptors)
         elif "restore" in message:
             self._lineages.restore(message, descriptors)
         elif "furnish" in message:
             self._furnish(Furnish(message))
         else:
-            self._start(Start(message, descriptors))
+            self._starts.begin(Start(message, descriptors))
         return True
-
-    def _start(self, start: Start) -> None:
-        namespaces = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
-        if start.network is None:
-            namespaces |= CLONE_NEWNET
-        if not self.config.as_root:
-            namespaces |= CLONE_NEWUSER
-        running, self.inherited.status = self.new(start.id)
-        self.inherited.oom = running.oom
-        try:
-            if start.origin:
-                self._lineages.begin(start, running)
-                return
-            pid, pidfd = fork_into(namespaces)
-            if pid == 0:
-                Child(self.config, self.cgroups, start, self.inherited).run()
-            self.born(running, pid, pidfd)
-        except OSError as error:
-            with socket.socket(fileno=os.dup(start.report)) as report:
-                self.not_born(running, report, f"clone: {error}")
-        finally:
-            os.close(self.inherited.status)
-            start.close()
 
     def known(self) -> "set[int]":
         """The children of this process that it knows of."""

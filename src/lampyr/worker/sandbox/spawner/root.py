@@ -30,8 +30,9 @@ from .linux import (
 )
 from .plan import Config, Start
 
-_DEVICES = ("null", "zero", "full", "random", "urandom")
-_LINKS = (
+DEV_OPTIONS = "size=64k,mode=755"
+DEVICES = ("null", "zero", "full", "random", "urandom")
+LINKS = (
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
@@ -189,11 +190,11 @@ def _mount_proc(target: str, empty: str) -> None:
 
 def _mount_dev(root: str) -> None:
     target = f"{root}/dev"
-    mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=64k,mode=755")
-    for name in _DEVICES:
+    mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NOEXEC, DEV_OPTIONS)
+    for name in DEVICES:
         os.close(os.open(f"{target}/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666))
         mount(f"/dev/{name}", f"{target}/{name}", None, MS_BIND)
-    for name, destination in _LINKS:
+    for name, destination in LINKS:
         os.symlink(destination, f"{target}/{name}")
     os.mkdir(f"{target}/shm")
     mount(None, target, None, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NOEXEC)

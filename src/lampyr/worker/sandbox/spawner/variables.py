@@ -36,6 +36,11 @@ def packed(variables: "dict[str, str]", base: int) -> bytes:
     return b"".join((_HEAD.pack(first, len(joined)), words, joined, b"\0"))
 
 
+def pointers_at(base: int) -> int:
+    """Of what is at `base`: the environment that a program is executed with."""
+    return base + _HEAD.size
+
+
 class Variables:
     """A place for them, at the same address in every fork."""
 
@@ -68,4 +73,4 @@ class Variables:
             name, equals, value = text.partition(b"=")
             if equals:
                 known[name] = value
-        self._pointer.value = self.base + _HEAD.size
+        self._pointer.value = pointers_at(self.base)

@@ -1,0 +1,85 @@
+"""The spawner's side of starts that are no forks of a template: it clones itself for them."""
+
+import os
+import socket
+
+from . import batch, by_calls
+from .child import Child
+from .linux import (
+    CLONE_NEWIPC,
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    CLONE_NEWPID,
+    CLONE_NEWUSER,
+    CLONE_NEWUTS,
+    fork_into,
+)
+from .plan import Start
+
+TYPE_CHECKING = False  # The module `typing` is nothing that a spawner should have to load.
+if TYPE_CHECKING:
+    from .lineages import Host, Lineages
+
+_RESERVED = 24
+"""As many descriptors as calls name."""
+_NAMESPACES = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
+
+
+class Starts:
+    """By a message that says all, or by one with whose sandbox only the clone is acquainted."""
+
+    def __init__(self, host: "Host", lineages: "Lineages") -> None:
+        self._host = host
+        self._lineages = lineages
+        inherited = host.inherited
+        self._prepared = None
+        if host.config.as_root:
+            self._prepared = by_calls.prepare(inherited, inherited.spawner)
+            for place in range(_RESERVED):  # So that nothing a clone is to have is there.
+                os.dup2(inherited.spawner, batch.FIRST_FD + place, inheritable=False)
+        self.place = None if self._prepared is None else by_calls.described(self._prepared)
+
+    def begin(self, start: Start) -> None:
+        host, namespaces = self._host, _NAMESPACES
+        if start.network is None:
+            namespaces |= CLONE_NEWNET
+        if not host.config.as_root:
+            namespaces |= CLONE_NEWUSER
+        running, host.inherited.status = host.new(start.id)
+        host.inherited.oom = running.oom
+        try:
+            if start.origin:
+                self._lineages.begin(start, running)
+                return
+            pid, pidfd = fork_into(namespaces)
+            if pid == 0:
+                Child(host.config, host.cgroups, start, host.inherited).run()
+            host.born(running, pid, pidfd)
+        except OSError as error:
+            with socket.socket(fileno=os.dup(start.report)) as report:
+                host.not_born(running, report, f"clone: {error}")
+        finally:
+            os.close(host.inherited.status)
+            start.close()
+
+    def begin_by_calls(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
+        """The calls are in the report."""
+        host = self._host
+        running, theirs = host.new(str(message["id"]))
+        report, output, telemetry, *more = descriptors
+        passed = [report, output, telemetry, theirs, *more]
+        if running.oom is not None:
+            passed.append(running.oom)
+        try:
+            pid, pidfd = fork_into(_NAMESPACES)
+            if pid == 0:
+                if host.inherited.server is not None:
+                    os.close(host.inherited.server)
+                by_calls.become(message["calls"], self._prepared, host.inherited, passed)
+            host.born(running, pid, pidfd)
+        except OSError as error:
+            with socket.socket(fileno=os.dup(report)) as told:
+                host.not_born(running, told, f"clone: {error}")
+        finally:
+            for fd in (*descriptors, theirs):
+                os.close(fd)
