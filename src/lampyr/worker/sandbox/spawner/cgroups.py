@@ -35,6 +35,10 @@ def _write(path: str, value: "int | str") -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, str(value).encode())
+    except OSError as error:
+        if error.errno == errno.ENODEV:  # The group was removed after the file was opened.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+        raise
     finally:
         os.close(fd)
 

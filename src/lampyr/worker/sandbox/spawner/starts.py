@@ -37,7 +37,10 @@ class Starts:
             self._prepared = by_calls.prepare(inherited, inherited.spawner)
             for place in range(_RESERVED):  # So that nothing a clone is to have is there.
                 os.dup2(inherited.spawner, batch.FIRST_FD + place, inheritable=False)
-        self.place = None if self._prepared is None else by_calls.described(self._prepared)
+        self.place = None
+        if self._prepared is not None:
+            # What Python chose as a locale is not that of what is executed.
+            self.place = by_calls.described(self._prepared) | {"locale": None}
 
     def begin(self, start: Start) -> None:
         host, namespaces = self._host, _NAMESPACES
