@@ -29,6 +29,7 @@ from tests.contract.queue_beds import (
     FifoBed,
     RabbitBed,
     SqsBed,
+    mapping_of,
     until,
 )
 from tests.unit.sources.fakes import failure
@@ -137,6 +138,24 @@ async def test_what_the_function_had_when_lampyr_ended_comes_to_the_next(bed: Be
     await second.emptied()
     if bed.ordered:
         assert list(dict.fromkeys(second.bodies())) == sent
+
+
+@only("rabbitmq", "activemq")
+async def test_an_opening_that_is_given_up_leaves_no_connection(bed: Bed) -> None:
+    queue = bed.queue(mapping_of(bed))
+    await queue.open()
+    await queue.close()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for given_up_after in range(12):
+        given_up = bed.queue(mapping_of(bed))
+        opening = asyncio.create_task(given_up.open())
+        await asyncio.wait([opening], timeout=given_up_after / 1_000)
+        opening.cancel()
+        await asyncio.wait([opening])
+        if not opening.cancelled():
+            await given_up.close()
+        del given_up, opening
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 async def test_what_the_filter_does_not_want_is_removed(bed: Bed) -> None:

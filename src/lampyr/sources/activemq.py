@@ -80,6 +80,9 @@ class ActiveQueue:
             except (OSError, EOFError, StompError, TimeoutError) as error:
                 text = str(error) or "no answer"
                 raise await self._failed(text) from error
+            except asyncio.CancelledError:  # Nobody else knows of it: its caller has no queue yet.
+                await self.close()
+                raise
 
     async def receive(self, most: int, wait_seconds: float) -> Sequence[Message]:
         await self.open()
