@@ -3,11 +3,12 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiormq
+import pytest
 from yarl import URL
 
 from lampyr.aws.base import Endpoint
@@ -33,7 +34,7 @@ from lampyr.sources.stomp import Frame, StompConnection
 from lampyr.testing.aws import ScriptedAws
 from lampyr.testing.builders import ACCOUNT, REGION, a_key
 from lampyr.testing.server import LampyrServer
-from tests.brokers import PASSWORD, USER, VIRTUAL_HOST, ActiveMq, RabbitMq
+from tests.brokers import PASSWORD, USER, VIRTUAL_HOST, ActiveMq, RabbitMq, missing
 from tests.conformance.deployed import unique_name
 from tests.unit.sources.fakes import FakeFunction
 
@@ -290,3 +291,46 @@ async def until(fact: Callable[[], bool]) -> None:
     async with asyncio.timeout(SECONDS):
         while not fact():
             await asyncio.sleep(0.01)
+
+
+KINDS: Final = ("sqs", "fifo", "rabbitmq", "activemq")
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Iterator[tuple[RabbitMq, ActiveMq]]:
+    if reason := missing():
+        pytest.skip(reason)
+    both = (RabbitMq(), ActiveMq())
+    try:
+        for broker in both:
+            broker.wait()
+        yield both
+    finally:
+        for broker in both:
+            broker.stop()
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
+    server = LampyrServer(tmp_path_factory.mktemp("sqs"), arguments=("--neighbours", "on"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=KINDS)
+async def bed(request: pytest.FixtureRequest) -> AsyncIterator[Bed]:
+    bed: Bed
+    if request.param in ("sqs", "fifo"):
+        server = request.getfixturevalue("here")
+        bed = SqsBed(server) if request.param == "sqs" else FifoBed(server)
+    else:
+        rabbit, active = request.getfixturevalue("brokers")
+        bed = RabbitBed(rabbit) if request.param == "rabbitmq" else ActiveBed(active)
+    await bed.open()
+    yield bed
+    await bed.close()
+
+
+def only(*kinds: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("bed", kinds, indirect=True)

@@ -3,10 +3,12 @@
 The brokers are real ones, of Debian's packages; SQS is the embedded one, behind a real Lampyr.
 """
 
+# ruff: noqa: F811
+
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +19,9 @@ import pytest
 from lampyr.model.mapping import SourceKind
 from lampyr.sources import activemq
 from lampyr.testing.server import LampyrServer
-from tests.brokers import USER, VIRTUAL_HOST, ActiveMq, RabbitMq, missing
+from tests.brokers import USER, VIRTUAL_HOST
 from tests.conformance.deployed import create
-from tests.contract.queue_beds import (
+from tests.contract.queue_beds import (  # noqa: F401  Some are fixtures.
     BROKER_ARN,
     SECONDS,
     SECRET,
@@ -29,54 +31,16 @@ from tests.contract.queue_beds import (
     FifoBed,
     RabbitBed,
     SqsBed,
+    bed,
+    brokers,
+    here,
     mapping_of,
+    only,
     until,
 )
 from tests.unit.sources.fakes import failure
 
-
-@pytest.fixture(scope="module")
-def brokers() -> Iterator[tuple[RabbitMq, ActiveMq]]:
-    if reason := missing():
-        pytest.skip(reason)
-    both = (RabbitMq(), ActiveMq())
-    try:
-        for broker in both:
-            broker.wait()
-        yield both
-    finally:
-        for broker in both:
-            broker.stop()
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LampyrServer]:
-    server = LampyrServer(tmp_path_factory.mktemp("sqs"), arguments=("--neighbours", "on"))
-    server.start()
-    yield server
-    server.stop()
-
-
 pytestmark = pytest.mark.timeout(300)  # The brokers take their time on a busy machine.
-KINDS: Final = ("sqs", "fifo", "rabbitmq", "activemq")
-
-
-@pytest.fixture(params=KINDS)
-async def bed(request: pytest.FixtureRequest) -> AsyncIterator[Bed]:
-    bed: Bed
-    if request.param in ("sqs", "fifo"):
-        server = request.getfixturevalue("here")
-        bed = SqsBed(server) if request.param == "sqs" else FifoBed(server)
-    else:
-        rabbit, active = request.getfixturevalue("brokers")
-        bed = RabbitBed(rabbit) if request.param == "rabbitmq" else ActiveBed(active)
-    await bed.open()
-    yield bed
-    await bed.close()
-
-
-def only(*kinds: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("bed", kinds, indirect=True)
 
 
 # The contract ----------------------------------------------------------------------------------
