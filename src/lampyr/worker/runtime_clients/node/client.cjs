@@ -24,9 +24,11 @@ function uncaught(error) {
   });
 }
 
-function start({ run } = load()) {
+// `loaded`: where that was done before.
+function start(loaded) {
   process.argv[1] = PLACE;
   process.mainModule = undefined; // As where an ES module is started.
+  const { run } = loaded ?? load();
   run?.(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER).catch(uncaught);
 }
 

@@ -35,6 +35,8 @@ COUNTS = struct.Struct("<3I")
 """At the very beginning: calls before the parting, calls after it, bytes of variables."""
 FIRST_FD = 64
 """Where a fork has its descriptors, so that calls can name them."""
+FDS = 24
+"""No call names one beyond so many."""
 SPAWNER_FD = 63
 
 

@@ -11,7 +11,7 @@ import os
 from . import batch
 from .child import Inherited
 
-_LOCALE = "LC_CTYPE"
+LOCALE = "LC_CTYPE"
 """Where the host lacks the locale that LANG names, Python chooses another and says so here."""
 _STATUS = 3
 """Place of the descriptor that `init` writes to, among those of a fork."""
@@ -31,7 +31,7 @@ def described(prepared: "batch.Batch") -> "dict[str, object]":
         "base": prepared.base,
         "filter": prepared.filter,
         "variables": prepared.variables.base,
-        "locale": os.environ.get(_LOCALE),
+        "locale": os.environ.get(LOCALE),
     }
 
 

@@ -22,17 +22,12 @@ from .batch import Batch
 from .cgroups import Cgroups, described
 from .child import Child, Inherited, map_ids, settle
 from .linux import (
-    CLONE_NEWIPC,
-    CLONE_NEWNET,
-    CLONE_NEWNS,
-    CLONE_NEWPID,
-    CLONE_NEWUSER,
-    CLONE_NEWUTS,
     CLONE_PARENT,
     block_signals,
     close_from,
     die_with_parent,
     fork_into,
+    namespaces,
     set_dumpable,
     unmount,
 )
@@ -43,8 +38,6 @@ CONTROL_FD = 3
 SOURCES = "/mnt"
 """Where a template finds this package, and the host: no fork keeps what is mounted there."""
 _FIRST_FREE_FD = 4
-_LOCALE = "LC_CTYPE"
-"""Where the host lacks the locale that LANG names, Python chooses another and says so here."""
 REHEARSALS = 40
 """After which Python has made its bytecode as quick as it will be, and notes nothing in a class any
 more when another instance is made of it."""
@@ -78,11 +71,11 @@ def _change_places(config: Config) -> None:
 
 
 def _put_on(told: "dict[str, str]") -> None:
-    locale = os.environ.get(_LOCALE)
+    locale = os.environ.get(by_calls.LOCALE)
     os.environ.clear()
     os.environ.update(told)
     if locale is not None:
-        os.environ[_LOCALE] = locale
+        os.environ[by_calls.LOCALE] = locale
 
 
 class Forge:
@@ -117,7 +110,8 @@ class Forge:
                 os._exit(0)
             message = json.loads(data)
             try:
-                pid, pidfd = fork_into(_namespaces(config, message) | CLONE_PARENT)
+                own = namespaces(as_root=config.as_root, network=bool(message["network"]))
+                pid, pidfd = fork_into(own | CLONE_PARENT)
             except OSError as error:
                 control.send(json.dumps({"error": f"clone: {error}"}).encode())
             else:
@@ -146,15 +140,6 @@ def _rehearse(prepared: "Batch") -> None:
     with ours, theirs:
         for _ in range(REHEARSALS):
             prepared.rehearse(ours.fileno(), theirs.fileno(), environment)
-
-
-def _namespaces(config: Config, message: "dict[str, object]") -> int:
-    found = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
-    if not message["network"]:
-        found |= CLONE_NEWNET
-    if not config.as_root:
-        found |= CLONE_NEWUSER
-    return found
 
 
 def _become_function(

@@ -148,6 +148,16 @@ def pivot_root(new_root: str, old_root: str | None = None) -> None:
     os.chdir("/")
 
 
+def namespaces(*, as_root: bool, network: bool) -> int:
+    """Of a sandbox, from its beginning; `network`: there is one already for it to enter."""
+    found = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
+    if not network:
+        found |= CLONE_NEWNET
+    if not as_root:
+        found |= CLONE_NEWUSER
+    return found
+
+
 def fork_into(namespaces: int) -> tuple[int, int]:
     """Fork, the child in new namespaces: (0, -1) in the child, (pid, pidfd) in the parent.
 

@@ -165,10 +165,7 @@ class Spawner:
 
     def _fork(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
         running, theirs = self.new(str(message["id"]))
-        report, output, telemetry, *more = descriptors
-        passed = [report, output, telemetry, theirs, *more]
-        if running.oom is not None:
-            passed.append(running.oom)
+        report, passed = descriptors[0], running.handed_on(descriptors, theirs)
         asked = {key: message[key] for key in ("network", "calls")}
         asked["oom"] = running.oom is not None
         try:

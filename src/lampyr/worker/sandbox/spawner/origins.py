@@ -29,12 +29,7 @@ from .cgroups import Cgroups
 from .child import Child, Inherited, ended, execute, map_ids
 from .linux import (
     CAP_SYS_ADMIN,
-    CLONE_NEWIPC,
-    CLONE_NEWNET,
-    CLONE_NEWNS,
     CLONE_NEWPID,
-    CLONE_NEWUSER,
-    CLONE_NEWUTS,
     CLONE_PARENT,
     block_signals,
     die_with_parent,
@@ -43,6 +38,7 @@ from .linux import (
     fork_into,
     install_filter,
     keep_only,
+    namespaces,
     set_dumpable,
     set_no_new_privileges,
     unshare,
@@ -131,13 +127,9 @@ def make(
     """A new origin, a child of this process, and its pidfd; raise `OSError`."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     hear, tell = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    namespaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS
-    if start.network is None:
-        namespaces |= CLONE_NEWNET
-    if not config.as_root:
-        namespaces |= CLONE_NEWUSER
+    every = namespaces(as_root=config.as_root, network=start.network is not None)
     with theirs, tell, hear:
-        pid, pidfd = fork_into(namespaces)
+        pid, pidfd = fork_into(every & ~CLONE_NEWPID)
         if pid == 0:
             try:
                 _make_both(config, start, inherited, tell, OriginChild(

@@ -14,6 +14,12 @@ class Running:
         self.oom = oom
         self.out_of_memory = False
 
+    def handed_on(self, descriptors: "list[int]", status: int) -> "list[int]":
+        """What whoever makes calls gets, in order; `status` is the end that `init` writes to."""
+        report, output, telemetry, *more = descriptors
+        oom = [] if self.oom is None else [self.oom]
+        return [report, output, telemetry, status, *more, *oom]
+
     def close(self) -> None:
         os.close(self.status)
         if self.oom is not None:

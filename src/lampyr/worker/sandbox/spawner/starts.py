@@ -5,24 +5,12 @@ import socket
 
 from . import batch, by_calls
 from .child import Child
-from .linux import (
-    CLONE_NEWIPC,
-    CLONE_NEWNET,
-    CLONE_NEWNS,
-    CLONE_NEWPID,
-    CLONE_NEWUSER,
-    CLONE_NEWUTS,
-    fork_into,
-)
+from .linux import fork_into, namespaces
 from .plan import Start
 
 TYPE_CHECKING = False  # The module `typing` is nothing that a spawner should have to load.
 if TYPE_CHECKING:
     from .lineages import Host, Lineages
-
-_RESERVED = 24
-"""As many descriptors as calls name."""
-_NAMESPACES = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS
 
 
 class Starts:
@@ -32,29 +20,25 @@ class Starts:
         self._host = host
         self._lineages = lineages
         inherited = host.inherited
-        self._prepared = None
+        self._prepared = self.place = None
         if host.config.as_root:
             self._prepared = by_calls.prepare(inherited, inherited.spawner)
-            for place in range(_RESERVED):  # So that nothing a clone is to have is there.
-                os.dup2(inherited.spawner, batch.FIRST_FD + place, inheritable=False)
-        self.place = None
         if self._prepared is not None:
+            for place in range(batch.FDS):  # So that nothing a clone is to have is there.
+                os.dup2(inherited.spawner, batch.FIRST_FD + place, inheritable=False)
             # What Python chose as a locale is not that of what is executed.
             self.place = by_calls.described(self._prepared) | {"locale": None}
 
     def begin(self, start: Start) -> None:
-        host, namespaces = self._host, _NAMESPACES
-        if start.network is None:
-            namespaces |= CLONE_NEWNET
-        if not host.config.as_root:
-            namespaces |= CLONE_NEWUSER
+        host = self._host
+        own = namespaces(as_root=host.config.as_root, network=start.network is not None)
         running, host.inherited.status = host.new(start.id)
         host.inherited.oom = running.oom
         try:
             if start.origin:
                 self._lineages.begin(start, running)
                 return
-            pid, pidfd = fork_into(namespaces)
+            pid, pidfd = fork_into(own)
             if pid == 0:
                 Child(host.config, host.cgroups, start, host.inherited).run()
             host.born(running, pid, pidfd)
@@ -69,12 +53,9 @@ class Starts:
         """The calls are in the report."""
         host = self._host
         running, theirs = host.new(str(message["id"]))
-        report, output, telemetry, *more = descriptors
-        passed = [report, output, telemetry, theirs, *more]
-        if running.oom is not None:
-            passed.append(running.oom)
+        report, passed = descriptors[0], running.handed_on(descriptors, theirs)
         try:
-            pid, pidfd = fork_into(_NAMESPACES)
+            pid, pidfd = fork_into(namespaces(as_root=True, network=True))
             if pid == 0:
                 if host.inherited.server is not None:
                     os.close(host.inherited.server)
