@@ -106,6 +106,16 @@ _NUMBER_OFFSET, _ARCHITECTURE_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
 _ALLOW = 0x7FFF0000
 _KILL_PROCESS = 0x80000000
 _ERRNO = 0x00050000
+_ANSWERS = {
+    "allowed": _ALLOW,
+    "refused": _ERRNO | errno.EPERM,
+    "unknown": _ERRNO | errno.ENOSYS,
+    "no family": _ERRNO | errno.EAFNOSUPPORT,
+    "no protocol": _ERRNO | errno.EPROTONOSUPPORT,
+    "kill": _KILL_PROCESS,
+}
+_AT_ONCE = 3
+"""Numbers that are compared one after the other."""
 
 _NEW_NAMESPACES = (
     CLONE_NEWNS
@@ -124,16 +134,34 @@ def _argument(index: int) -> int:
 
 
 class _Program:
-    def __init__(self) -> None:
-        self.instructions: list[bytes] = []
+    """Instructions that jump to names: each is of a place further on, at most 255 from there."""
 
-    def add(self, code: int, value: int, *, if_true: int = 0, if_false: int = 0) -> None:
-        """A jump says how many instructions to skip when its comparison is true or false."""
-        self.instructions.append(struct.pack("<HBBI", code, if_true, if_false, value))
+    def __init__(self) -> None:
+        self._instructions: list[tuple[int, int, str, str]] = []
+        self._places: dict[str, int] = {}
+
+    def name(self, name: str) -> None:
+        self._places[name] = len(self._instructions)
+
+    def add(self, code: int, value: int, *, if_true: str = "", if_false: str = "") -> None:
+        """Where a comparison jumps; without a name the next instruction follows."""
+        self._instructions.append((code, value, if_true, if_false))
+
+    def packed(self) -> bytes:
+        return b"".join(
+            struct.pack("<HBBI", code, self._skipped(at, true), self._skipped(at, false), value)
+            for at, (code, value, true, false) in enumerate(self._instructions)
+        )
+
+    def _skipped(self, at: int, name: str) -> int:
+        return self._places[name] - at - 1 if name else 0
 
 
 def build(machine: str = MACHINE, *, template: bool = False) -> bytes:
     """The filter for this machine, eight bytes an instruction.
+
+    A call's number is searched for by halves: to install a filter, the kernel follows it for every
+    call there is.
 
     `template`: for a process whose forks are to have namespaces of their own. It may make new ones
     with `clone`, which are empty, but no user namespace, and may enter none.
@@ -142,59 +170,57 @@ def build(machine: str = MACHINE, *, template: bool = False) -> bytes:
     add = program.add
     # Another architecture's calls have other numbers: 32-bit programs do not run at all.
     add(_LOAD, _ARCHITECTURE_OFFSET)
-    add(_JUMP_IF_EQUAL, _ARCHITECTURE[machine], if_true=1)
-    add(_RETURN, _KILL_PROCESS)
+    add(_JUMP_IF_EQUAL, _ARCHITECTURE[machine], if_false="kill")
     add(_LOAD, _NUMBER_OFFSET)
     if machine == "x86_64":
-        add(_JUMP_IF_GREATER_OR_EQUAL, _X32_BIT, if_false=1)
-        add(_RETURN, _KILL_PROCESS)
-    if template:
-        _allow_cgroup_namespace(program, machine)
-    for numbers in DENIED.values():
-        number = numbers[_COLUMN[machine]]
-        if number is not None:
-            add(_JUMP_IF_EQUAL, number, if_false=1)
-            add(_RETURN, _ERRNO | errno.EPERM)
-    # Its flags are in memory, where a filter cannot look; C libraries then use clone.
-    add(_JUMP_IF_EQUAL, _CLONE3, if_false=1)
-    add(_RETURN, _ERRNO | errno.ENOSYS)
-    add(_JUMP_IF_EQUAL, _CLONE[machine], if_false=4)
+        add(_JUMP_IF_GREATER_OR_EQUAL, _X32_BIT, if_true="kill")
+    _search(program, sorted(_known(machine, template=template).items()))
+    # A fork of a template makes one when it is in its control group: `clone` is too early for it.
+    program.name("unshare")
     add(_LOAD, _argument(0))
-    add(_JUMP_IF_ANY_BIT, CLONE_NEWUSER if template else _NEW_NAMESPACES, if_false=1)
-    add(_RETURN, _ERRNO | errno.EPERM)
-    add(_RETURN, _ALLOW)
-    _add_socket_rules(program, machine)
-    add(_RETURN, _ALLOW)
-    return b"".join(program.instructions)
-
-
-def _allow_cgroup_namespace(program: _Program, machine: str) -> None:
-    """A fork makes one when it is in its control group, which `clone` would be too early for."""
-    add = program.add
-    number = DENIED["unshare"][_COLUMN[machine]]
-    if number is None:
-        raise ValueError(machine)
-    add(_JUMP_IF_EQUAL, number, if_false=4)
+    add(_JUMP_IF_EQUAL, CLONE_NEWCGROUP, if_true="allowed", if_false="refused")
+    program.name("clone")
     add(_LOAD, _argument(0))
-    add(_JUMP_IF_EQUAL, CLONE_NEWCGROUP, if_false=1)
-    add(_RETURN, _ALLOW)
-    add(_RETURN, _ERRNO | errno.EPERM)
-
-
-def _add_socket_rules(program: _Program, machine: str) -> None:
-    """Only families whose sockets belong to the sandbox's own network.
-
-    AF_VSOCK, for one, reaches the hypervisor from inside any network namespace.
-    """
-    add = program.add
-    add(_JUMP_IF_EQUAL, _SOCKET[machine], if_false=len(_FAMILIES) * 2 + 7)
+    made = CLONE_NEWUSER if template else _NEW_NAMESPACES
+    add(_JUMP_IF_ANY_BIT, made, if_true="refused", if_false="allowed")
+    # Only families whose sockets belong to the sandbox's own network: AF_VSOCK, for one, reaches
+    # the hypervisor from inside any.
+    program.name("socket")
     add(_LOAD, _argument(0))
     for family in _FAMILIES:
-        add(_JUMP_IF_EQUAL, family, if_false=1)
-        add(_RETURN, _ALLOW)
-    add(_JUMP_IF_EQUAL, _AF_NETLINK, if_true=1)
-    add(_RETURN, _ERRNO | errno.EAFNOSUPPORT)
+        add(_JUMP_IF_EQUAL, family, if_true="allowed")
+    add(_JUMP_IF_EQUAL, _AF_NETLINK, if_false="no family")
     add(_LOAD, _argument(2))
-    add(_JUMP_IF_EQUAL, _NETLINK_ROUTE, if_false=1)  # getifaddrs needs it
-    add(_RETURN, _ALLOW)
-    add(_RETURN, _ERRNO | errno.EPROTONOSUPPORT)
+    # getifaddrs needs it
+    add(_JUMP_IF_EQUAL, _NETLINK_ROUTE, if_true="allowed", if_false="no protocol")
+    for name, answer in _ANSWERS.items():
+        program.name(name)
+        add(_RETURN, answer)
+    return program.packed()
+
+
+def _known(machine: str, *, template: bool) -> dict[int, str]:
+    """Calls that are not simply allowed: where to go on for each."""
+    column = _COLUMN[machine]
+    found = {numbers[column]: "refused" for numbers in DENIED.values()}
+    if template:
+        found[DENIED["unshare"][column]] = "unshare"
+    # Its flags are in memory, where a filter cannot look; C libraries then use clone.
+    found |= {_CLONE3: "unknown", _CLONE[machine]: "clone", _SOCKET[machine]: "socket"}
+    return {number: name for number, name in found.items() if number is not None}
+
+
+def _search(program: _Program, known: "list[tuple[int, str]]") -> None:
+    """Go on where the call's number, which is loaded, is to."""
+    if len(known) <= _AT_ONCE:
+        *others, last = known
+        for number, name in others:
+            program.add(_JUMP_IF_EQUAL, number, if_true=name)
+        program.add(_JUMP_IF_EQUAL, last[0], if_true=last[1], if_false="allowed")
+        return
+    middle = len(known) // 2
+    first = known[middle][0]
+    program.add(_JUMP_IF_GREATER_OR_EQUAL, first, if_true=f"from {first}")
+    _search(program, known[:middle])
+    program.name(f"from {first}")
+    _search(program, known[middle:])
