@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,9 @@ from lampyr.worker.sandbox.spawner.cgroups import Cgroups, describe, described
 _LOOP_CLEAR: Final = 0x4C01
 _PARTS: Final = ("root", "empty", "scratch", "records", "layers")
 _START_TIME_FIELD: Final = 19
+_GET_FLAGS, _SET_FLAGS = 0x8008_6601, 0x4008_6602
+_TOP_OF_A_HIERARCHY: Final = 0x20000
+"""As `chattr +T` has it."""
 
 
 class Instance:
@@ -51,6 +55,7 @@ class Instance:
             state = {"id": secrets.token_hex(6), "cgroups": None}
         self.id = state["id"]
         self._clean(described(state["cgroups"]))
+        _spread(self._run_dir)
         for part in (self.empty, self.scratch, self.records, self.layers):
             part.mkdir()
         self.note(None)
@@ -92,6 +97,23 @@ class Instance:
                     kill = os.killpg if os.getpgid(int(pid)) == int(pid) else os.kill
                     kill(int(pid), signal.SIGKILL)
             record.unlink(missing_ok=True)
+
+
+def _spread(directory: Path) -> None:
+    """Ask the file system to lay what is made in it far from what is elsewhere, if it can.
+
+    An ext4 without a journal passes over each inode near by that was freed in the last minute, one
+    after the other, to find one for a new file: 160 µs behind a thousand of them, 6 µs elsewhere.
+    """
+    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):
+            flags = bytearray(8)
+            fcntl.ioctl(place, _GET_FLAGS, flags)
+            changed = int.from_bytes(flags, sys.byteorder) | _TOP_OF_A_HIERARCHY
+            fcntl.ioctl(place, _SET_FLAGS, changed.to_bytes(8, sys.byteorder))
+    finally:
+        os.close(place)
 
 
 def start_time(pid: int) -> str:
