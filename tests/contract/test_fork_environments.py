@@ -76,3 +76,27 @@ async def test_a_fork_finds_what_a_plain_start_finds(forge: Forge) -> None:
     await forge.ready()
     plain = await forge.run(f"import os\n{FOUND}", template=None)
     assert await forge.told(FOUND) == json.loads(plain["output"])
+
+
+INSTRUCTIONS: Final = """
+import json, re, traceback
+def names():
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            _, kind, _, _, _, *name = line.split()
+            if "x" in kind:
+                yield name[0] if name else ""
+def fail():
+    raise LookupError(re.sub("a", "b", "aa"))
+try:
+    fail()
+except LookupError as error:
+    told = traceback.format_exception(error)[-1]
+print(json.dumps([told, [name for name in names() if "libpython" in name], "" in names()]))
+"""
+
+
+async def test_the_interpreter_of_a_fork_is_in_memory_that_is_no_files(forge: Forge) -> None:
+    await forge.ready()
+    told, of_a_file, moved = await forge.told(INSTRUCTIONS)
+    assert (told, of_a_file, moved) == ("LookupError: bb\n", [], True)

@@ -28,7 +28,7 @@ Two of them AWS's client for Node.js reads while it is loaded.
 _IMPORTED: Final = frozenset(sys.stdlib_module_names) | {
     "awslambdaric", "boto3", "botocore", "bootstrap", "dateutil", "jmespath", "lampyr_lasting",
     "lampyr_parked", "lampyr_rehearsal", "lampyr_runtime", "lampyr_sandbox", "lampyr_sdk",
-    "lampyr_snapshot", "lampyr_snapshot_descriptors", "lampyr_template", "parked",
+    "lampyr_snapshot", "lampyr_snapshot_descriptors", "lampyr_template", "lampyr_text", "parked",
     "runtime_client", "s3transfer", "six", "snapshot_restore_py", "spawner", "template", "urllib3",
 }  # fmt: skip
 """More than any template has imported: the rule need not be told what that is."""

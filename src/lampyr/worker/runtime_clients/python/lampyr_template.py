@@ -87,8 +87,10 @@ def _serve(search: tuple[str, list[str], list[str]], about: dict[str, object]) -
     ours = [name for name in sys.modules if name.partition(".")[0] == "spawner"]
     forge = fork.Forge(about)
     import lampyr_lasting  # type: ignore[import-not-found]
+    import lampyr_text  # type: ignore[import-not-found]
 
-    del sys.modules["lampyr_lasting"]
+    del sys.modules["lampyr_lasting"], sys.modules["lampyr_text"]
+    lampyr_text.enlarge_pages()
     for _ in range(fork.REHEARSALS):
         _rehearse(search)
     # Found at once where the function's code will be: here that is a directory, too.
