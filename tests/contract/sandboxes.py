@@ -83,6 +83,10 @@ class Bench(Protocol):
         ...
 
     async def ended(self, name: str) -> dict[str, Any]: ...
+    async def over(self, name: str) -> None:
+        """It has ended by itself; nothing of it is given up."""
+        ...
+
     async def stop(self, name: str, grace: float = 0.0) -> dict[str, Any]: ...
     async def freeze(self, name: str) -> None: ...
     async def thaw(self, name: str) -> None: ...
@@ -178,6 +182,9 @@ class LocalBench:
         said = os.read(sandbox.telemetry, 65536).decode()
         self._close(name)
         return found | {"output": self.outputs[name].decode(), "said": said}
+
+    async def over(self, name: str) -> None:
+        await self.sandboxes[name].exited
 
     async def run(self, code: str, **changes: Any) -> dict[str, Any]:
         return await self.ended(await self.start(code, **changes))

@@ -1,8 +1,11 @@
 """What sandboxes are made from on the host: the root file system, and the programs we assembled."""
 
+import errno
+import os
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,44 @@ def test_the_bytes_of_a_program_are_its_source_assembled(machine: str, tmp_path:
         subprocess.run([f"{prefix}as", "-o", made, SOURCES / f"{name}_{machine}.s"], check=True)
         subprocess.run([f"{prefix}objcopy", "-O", "binary", "-j", ".text", made, code], check=True)
         assert code.read_bytes() == codes[machine]
+
+
+TAKES_CALLS = """
+import os, socket, struct, sys
+sys.path.append(sys.argv[1])
+from spawner import batch, seccomp
+prepared = batch.Batch(seccomp.build())
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+if sys.argv[2] == "refused":
+    data = bytearray(batch.REGION_BYTES)
+    batch.COUNT.pack_into(data, 0, 2)
+    getpid, close = 39, 3
+    first = batch.CALL.pack(getpid, 0, 0, 0, 0, 0, 0, batch.MUST, 0, 0)
+    second = batch.CALL.pack(close, 999, 0, 0, 0, 0, 0, batch.MUST, 0, 0)
+    data[batch.DATA_BYTES : batch.DATA_BYTES + 160] = first + second
+    ours.send(data)
+ours.close()
+try:
+    pid, _ = prepared.clone(0, [theirs.fileno()])
+except batch.CallError as error:
+    print(error.in_clone, error.place, error.errno, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+
+
+@pytest.mark.skipif(os.uname().machine not in batch.CODE, reason="no calls on this machine")
+@pytest.mark.parametrize(
+    ("what", "place", "number"),
+    [("refused", "True 1", errno.EBADF), ("gone", "True None", errno.EPIPE)],
+)
+def test_a_clone_whose_calls_fail_or_never_come_goes_no_further(
+    what: str, place: str, number: int
+) -> None:
+    directory = str(SOURCES.parent)
+    argv = [sys.executable, "-I", "-S", "-c", TAKES_CALLS, directory, what]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.split("\n") == [f"{place} {number}", ""]
 
 
 @pytest.fixture

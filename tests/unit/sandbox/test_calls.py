@@ -5,17 +5,34 @@ from typing import Any
 import pytest
 
 from lampyr.worker.sandbox import setup
-from lampyr.worker.sandbox.calls import MAY, NUMBERS, Calls
+from lampyr.worker.sandbox.calls import NUMBERS, Calls
 from lampyr.worker.sandbox.forms import Forms
 from lampyr.worker.sandbox.setup import Host, Place
-from lampyr.worker.sandbox.spawner.batch import CALL, COUNTS, DATA_BYTES
+from lampyr.worker.sandbox.spawner import variables
+from lampyr.worker.sandbox.spawner.batch import (
+    CALL,
+    COUNT,
+    DATA_BYTES,
+    MAY,
+    PART,
+    REGION_BYTES,
+)
 from lampyr.worker.sandbox.spawner.cgroups import CgroupsV1, CgroupsV2
 
 BASE = 0x10000
 V1 = CgroupsV1({name: f"/cg/{name}" for name in ("memory", "cpu", "pids", "freezer")}, "0a")
 V2 = CgroupsV2(dict.fromkeys(("memory", "cpu", "pids"), "/cg"), "0a")
 HIDDEN = [("sys", "", 0x1027), ("kcore", "/dev/null", 0)]
-PLACE = Place(base=BASE, filter=0x7777, variables=0x9000_0000, locale=None)
+PLACE = Place(
+    base=BASE,
+    filter=0x7777,
+    variables=0x9000_0000,
+    number=0x9100_0000,
+    robust=0x9200_0000,
+    robust_bytes=24,
+    rseq=0x9300_0000,
+    locale=None,
+)
 
 
 def host(cgroups: Any) -> Host:
@@ -45,13 +62,9 @@ def message(**changes: Any) -> dict[str, Any]:
     }
 
 
-def read(packet: bytes) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], bytes]:
-    """The calls before the parting, those after it, and the rest."""
-    before, after, rest = COUNTS.unpack_from(packet)
-    end = DATA_BYTES + (before + after) * CALL.size
-    calls = list(CALL.iter_unpack(packet[DATA_BYTES:end]))
-    assert len(packet) == end + rest
-    return calls[:before], calls[before:], packet[end:]
+def read(packet: bytes) -> list[tuple[int, ...]]:
+    (count,) = COUNT.unpack_from(packet)
+    return list(CALL.iter_unpack(packet[DATA_BYTES : DATA_BYTES + count * CALL.size]))
 
 
 def text(packet: bytes, address: int) -> str:
@@ -62,24 +75,39 @@ def test_a_call_has_its_number_its_arguments_and_how_it_is_judged() -> None:
     calls = Calls(BASE)
     calls.step("one")
     calls.call("mkdir", calls.text("/a"), 0o755, judged=MAY)
-    calls.part()
     calls.step("two")
     calls.call("setsid")
-    packet = calls.packed(b"{}")
-    before, after, rest = read(packet)
-    number, path, mode, *others = before[0]
+    packet = calls.packed()
+    made, followed = read(packet)
+    number, path, mode, *others = made
     assert (number, text(packet, path), mode) == (NUMBERS["mkdir"], "/a", 0o755)
     assert others == [0, 0, 0, 0, MAY, 0, 0]
-    assert [call[0] for call in after] == [NUMBERS["setsid"]]
-    assert rest == b"{}"
+    assert followed[0] == NUMBERS["setsid"]
+    assert len(packet) == REGION_BYTES
     assert (calls.name(0), calls.name(1)) == ("one: mkdir", "two: setsid")
+
+
+def test_the_second_process_leaves_out_what_the_first_one_ends_with() -> None:
+    written = setup.written_down(host(V1), message(), PLACE)
+    calls = read(written.packed())
+    at, parting = next((at, call) for at, call in enumerate(calls) if call[7] == PART)
+    assert parting[0] == NUMBERS["clone"]
+    assert calls[at + parting[8]][0] == NUMBERS["execveat"]
+    assert calls[at + parting[8] + 1][0] == NUMBERS["futex"]
+    assert calls[at - 1][:2] == (NUMBERS["set_tid_address"], calls[at + parting[8] + 1][1])
+
+
+def test_a_word_is_nobody_elses() -> None:
+    calls = Calls(BASE)
+    one = calls.data(bytes([1]) + bytes(7))
+    assert len({one, calls.word(1), calls.word(1)}) == 3
 
 
 def test_what_a_call_gives_goes_where_the_next_ones_take_it_from() -> None:
     calls = Calls(BASE)
     calls.write("/a", "text", 1)
-    packet = calls.packed(b"")
-    opened, written, closed = read(packet)[0]
+    packet = calls.packed()
+    opened, written, closed = read(packet)
     first = BASE + DATA_BYTES
     assert opened[-2:] == (first + CALL.size + 8, first + 2 * CALL.size + 8)
     assert (text(packet, written[2]), written[3]) == ("text", 4)
@@ -92,10 +120,13 @@ def test_equal_texts_are_there_once() -> None:
 
 
 def test_too_much_is_refused() -> None:
-    calls = Calls(BASE)
-    calls.text("x" * DATA_BYTES)
-    with pytest.raises(ValueError, match="too much"):
-        calls.packed(b"")
+    data, calls = Calls(BASE), Calls(BASE)
+    data.text("x" * DATA_BYTES)
+    for _ in range(REGION_BYTES // CALL.size):
+        calls.call("setsid")
+    for each in (data, calls):
+        with pytest.raises(ValueError, match="too much"):
+            each.packed()
 
 
 @pytest.mark.parametrize("cgroups", [None, V1, V2], ids=["no groups", "version 1", "version 2"])
@@ -124,17 +155,23 @@ def test_a_form_that_is_filled_in_is_what_would_be_written_anew(
     ]
     for each in others:
         _, filled_in = forms.filled_in(each, PLACE)
-        anew = setup.written_down(host(cgroups), each, PLACE).packed(read(filled_in)[2])
+        anew = setup.written_down(host(cgroups), each, PLACE).packed()
         assert resolved(filled_in) == resolved(anew)
+        told = dict(each["variables"])
+        assert filled_in[len(anew) :] == variables.packed(told, PLACE.variables)
 
 
 def resolved(packet: bytes) -> list[list[Any]]:
     """Its calls, with the texts that they point to in the place of where those are."""
-    before, after, _ = read(packet)
-    return [
-        [text(packet, word) if BASE < word < BASE + DATA_BYTES else word for word in call]
-        for call in before + after
-    ]
+    return [[followed(packet, word) for word in call] for call in read(packet)]
+
+
+def followed(packet: bytes, word: int) -> int | str:
+    """A text, the first of several, or a number."""
+    if not BASE < word < BASE + DATA_BYTES:
+        return word
+    pointer = int.from_bytes(packet[word - BASE :][:8], "little")
+    return text(packet, pointer if BASE < pointer < BASE + DATA_BYTES else word)
 
 
 def test_several_layers_and_a_network_to_come_do_not_fit() -> None:

@@ -8,20 +8,16 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from lampyr.worker.sandbox.spawner.batch import CALL, COUNTS, DATA_BYTES
+from lampyr.worker.sandbox.spawner.batch import CALL, COUNT, DATA_BYTES, MUST, PART, REGION_BYTES
 
-MUST: Final = 0
-MAY: Final = 1
-ZERO: Final = 2
-"""How a result is judged: it may be no error; it may be anything; it must be 0."""
 NUMBERS: Final = {
-    "capset": 126, "chdir": 80, "chmod": 90, "chown": 92, "chroot": 161, "close": 3,
-    "close_range": 436, "execve": 59, "pivot_root": 155, "rt_sigaction": 13, "symlink": 88,
-    "dup2": 33, "dup3": 292, "fchdir": 81, "fchown": 93, "mkdir": 83,
-    "mount": 165, "open": 2, "poll": 7, "prctl": 157, "prlimit64": 302, "rt_sigprocmask": 14,
-    "seccomp": 317, "setgroups": 116, "sethostname": 170, "setns": 308, "setresgid": 119,
-    "setresuid": 117, "setsid": 112, "umask": 95, "umount2": 166, "unlink": 87, "unshare": 272,
-    "write": 1,
+    "capset": 126, "chdir": 80, "chmod": 90, "chown": 92, "chroot": 161, "clone": 56, "close": 3,
+    "close_range": 436, "dup2": 33, "dup3": 292, "execve": 59, "execveat": 322, "fchdir": 81,
+    "fchown": 93, "futex": 202, "mkdir": 83, "mount": 165, "open": 2, "pivot_root": 155, "poll": 7,
+    "prctl": 157, "prlimit64": 302, "rseq": 334, "rt_sigaction": 13, "rt_sigprocmask": 14,
+    "seccomp": 317, "set_robust_list": 273, "set_tid_address": 218, "setgroups": 116,
+    "sethostname": 170, "setns": 308, "setresgid": 119, "setresuid": 117, "setsid": 112,
+    "symlink": 88, "umask": 95, "umount2": 166, "unlink": 87, "unshare": 272, "write": 1,
 }  # fmt: skip
 _ALIGNED: Final = 8
 _ARGUMENTS: Final = 6
@@ -29,14 +25,13 @@ _JUDGED, _KEPT = 7, 8
 
 
 class Calls:
-    """A list that grows, in two parts: the second begins with `part`."""
+    """A list that grows."""
 
     def __init__(self, base: int) -> None:
         self.base = base
         self._calls: list[list[int]] = []
-        self._data = bytearray(_aligned(COUNTS.size))
+        self._data = bytearray(_aligned(COUNT.size))
         self._texts: dict[bytes, int] = {}
-        self._before: int | None = None
         self.steps: list[tuple[int, str]] = []
         """Where each step begins, and its name: for whoever is told that a call failed."""
 
@@ -53,8 +48,10 @@ class Calls:
         number = self._calls[place][0]
         return f"{step}: {next(name for name in NUMBERS if NUMBERS[name] == number)}"
 
-    def part(self) -> None:
-        self._before = len(self._calls)
+    def part(self, *arguments: int, left_out: int) -> None:
+        """A clone as the second process, which leaves out so many of the calls that follow."""
+        self.call("clone", *arguments, judged=PART)
+        self._calls[-1][_KEPT] = left_out
 
     def text(self, text: str) -> int:
         """The address of a string; raise `ValueError` for what is none of C's."""
@@ -68,6 +65,12 @@ class Calls:
             self._texts[data] = self.base + len(self._data)
             self._data += data.ljust(_aligned(len(data)), b"\0")
         return self._texts[data]
+
+    def word(self, value: int) -> int:
+        """The address of eight bytes that something else changes."""
+        address = self.base + len(self._data)
+        self._data += value.to_bytes(_ALIGNED, "little")
+        return address
 
     def texts(self, texts: Sequence[str]) -> int:
         """The address of pointers to strings, the last of which points nowhere."""
@@ -95,18 +98,14 @@ class Calls:
         self.call("write", -1, self.text(text), len(text.encode()), judged=judged)
         self.call("close", -1, judged=judged)
 
-    def packed(self, rest: bytes) -> bytes:
-        """All of it, with `rest` at the end; raise `ValueError` when that is too much."""
-        if len(self._data) > DATA_BYTES:
-            raise ValueError("too much for a fork")
+    def packed(self) -> bytes:
+        """All of it, as long as any; raise `ValueError` when that is too much."""
         calls = b"".join([CALL.pack(*words) for words in self._calls])
-        return self.with_rest(bytes(self._data.ljust(DATA_BYTES, b"\0")) + calls, rest)
-
-    def with_rest(self, packed: bytes, rest: bytes) -> bytes:
-        """What `packed` gave without one, with another `rest`."""
-        before = len(self._calls) if self._before is None else self._before
-        counts = COUNTS.pack(before, len(self._calls) - before, len(rest))
-        return b"".join((counts, memoryview(packed)[len(counts) :], rest))
+        if len(self._data) > DATA_BYTES or DATA_BYTES + len(calls) > REGION_BYTES:
+            raise ValueError("too much for a fork")
+        data = bytearray(self._data.ljust(DATA_BYTES, b"\0"))
+        COUNT.pack_into(data, 0, len(self._calls))
+        return bytes(data + calls).ljust(REGION_BYTES, b"\0")
 
 
 def _aligned(size: int) -> int:

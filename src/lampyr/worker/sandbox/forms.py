@@ -4,9 +4,10 @@ Most of what a sandbox is told is the same for all of a function: what is not ha
 and stands in the written form as something that occurs nowhere else.
 """
 
-import json
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from lampyr.worker.sandbox import setup
@@ -23,12 +24,21 @@ _UID: Final = 9_999_999_999
 _WORD_BYTES: Final = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Calls with blanks, and where those are: of each value, in the order of `_values`."""
+
+    calls: Calls
+    packed: bytes
+    blanks: tuple[tuple[int, ...], ...]
+
+
 class Forms:
     """Of one host. Those used last are kept."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._known: OrderedDict[tuple[object, ...], tuple[Calls, bytes]] = OrderedDict()
+        self._known: OrderedDict[tuple[object, ...], Form] = OrderedDict()
 
     def filled_in(self, message: Mapping[str, Any], place: Place) -> tuple[Calls, bytes]:
         """The calls, and the packet for the fork; raise `ValueError` when that is too much."""
@@ -38,24 +48,31 @@ class Forms:
         rest = variables.packed(told, place.variables)
         if not _has_form(message):
             calls = setup.written_down(self._host, message, place)
-            return calls, calls.packed(rest)
-        calls, form = self._form(message, place)
-        data = form
-        for blank, value in _values(message):
-            data = data.replace(blank, value)
-        return calls, calls.with_rest(data, rest)
+            return calls, calls.packed() + rest
+        form = self._form(message, place)
+        data = bytearray(form.packed)
+        for value, blanks in zip(_values(message), form.blanks, strict=True):
+            for at in blanks:
+                data[at : at + len(value)] = value
+        return form.calls, bytes(data + rest)
 
-    def _form(self, message: Mapping[str, Any], place: Place) -> tuple[Calls, bytes]:
+    def _form(self, message: Mapping[str, Any], place: Place) -> Form:
         same = {name: value for name, value in message.items() if name not in _OWN}
         lengths = len(message["id"]), len(message["hostname"]), message["tmp_device"] is None
-        key = (place, *lengths, json.dumps(same))
+        key = (place, *lengths, str(same))
         if key not in self._known:
-            calls = setup.written_down(self._host, _blank(message), place)
-            self._known[key] = calls, calls.packed(b"")
+            self._known[key] = self._written(_blank(message), place)
             if len(self._known) > FORMS_MAX:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return self._known[key]
+
+    def _written(self, blank: Mapping[str, Any], place: Place) -> Form:
+        calls = setup.written_down(self._host, blank, place)
+        packed = calls.packed()
+        found = [re.finditer(re.escape(value), packed) for value in _values(blank)]
+        blanks = tuple(tuple(each.start() for each in matches) for matches in found)
+        return Form(calls, packed, blanks)
 
 
 def _has_form(message: Mapping[str, Any]) -> bool:
@@ -76,19 +93,15 @@ def _blank(message: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _values(message: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
-    """What stands in a form, and what is to stand there."""
-    blank = _blank(message)
+def _values(message: Mapping[str, Any]) -> tuple[bytes, ...]:
+    """What stands in a form, each as long as what stands for it in the blank one."""
     # The kernel reads a path up to its first zero.
-    device = (message["tmp_device"] or "").encode().ljust(len(_DEVICE), b"\0")
-    return [
-        (blank["id"].encode(), message["id"].encode()),
-        (blank["hostname"].encode(), message["hostname"].encode()),
-        (_DEVICE.encode(), device),
-        (_word(_UID), _word(message["uid"])),
-        (str(_UID).encode(), str(message["uid"]).encode()),
-    ]
-
-
-def _word(number: int) -> bytes:
-    return number.to_bytes(_WORD_BYTES, "little")
+    device = (message["tmp_device"] or _DEVICE).encode().ljust(len(_DEVICE), b"\0")
+    uid = message["uid"]
+    return (
+        message["id"].encode(),
+        message["hostname"].encode(),
+        device,
+        uid.to_bytes(_WORD_BYTES, "little"),
+        str(uid).encode(),
+    )

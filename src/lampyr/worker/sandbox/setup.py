@@ -15,17 +15,25 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from lampyr.worker.sandbox.calls import MAY, ZERO, Calls
-from lampyr.worker.sandbox.spawner import linux, root
-from lampyr.worker.sandbox.spawner.batch import FIRST_FD, SPAWNER_FD
+from lampyr.worker.sandbox.calls import Calls
+from lampyr.worker.sandbox.spawner import init, linux, root
+from lampyr.worker.sandbox.spawner.batch import (
+    AGAIN,
+    FIRST_FD,
+    MAY,
+    PROGRAM_FD,
+    SPAWNER_FD,
+    ZERO,
+)
 from lampyr.worker.sandbox.spawner.cgroups import Cgroups
 from lampyr.worker.sandbox.spawner.child import OOM_SCORE
 from lampyr.worker.sandbox.spawner.fork import CONTROL_FD, SOURCES
+from lampyr.worker.sandbox.spawner.parting import RSEQ_BYTES, RSEQ_SIGNATURE
 from lampyr.worker.sandbox.spawner.plan import INSIDE_GID, INSIDE_UID
 from lampyr.worker.sandbox.spawner.variables import pointers_at
 
-_, OUTPUT_FD, TELEMETRY_FD, _, NETWORK_FD = range(FIRST_FD, FIRST_FD + 5)
-"""The others, of the report and of the status, the fork uses itself."""
+_, OUTPUT_FD, TELEMETRY_FD, STATUS_FD, NETWORK_FD = range(FIRST_FD, FIRST_FD + 5)
+"""The other one, of the report, is where the calls come from."""
 _STDIN_FD: Final = FIRST_FD + 5
 _SCRATCH_FD: Final = FIRST_FD + 20
 _READ: Final = os.O_RDONLY | os.O_CLOEXEC
@@ -42,15 +50,23 @@ _DEV: Final = linux.MS_NOSUID | linux.MS_NOEXEC
 _IGNORED: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 """By Python, and so by what it executes, if that were not undone."""
 _SIGACTION_BYTES: Final = 32
+_FUTEX_WAIT: Final = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where forks of a template, or of the spawner, have their calls, filter and environment."""
+    """Where forks of a template, or of the spawner, have their calls, filter and environment.
+
+    And what the C library has of their thread, as `parting.Thread` says it.
+    """
 
     base: int
     filter: int
     variables: int
+    number: int
+    robust: int
+    robust_bytes: int
+    rseq: int
     locale: str | None
     """What Python has chosen instead of what the environment says."""
     anew: bool = False
@@ -120,7 +136,7 @@ def written_down(host: Host, message: Mapping[str, Any], place: Place) -> Calls:
     calls.step("first process")
     calls.call("prctl", linux.PR_SET_DUMPABLE, 0)
     calls.call("seccomp", linux.SET_MODE_FILTER, linux.ALLOW_SPECULATION, place.filter)
-    calls.part()
+    _part(calls, place)
     calls.step("execute")
     _settle(calls, message)
     if place.anew:
@@ -258,6 +274,28 @@ def _confine(calls: Calls, host: Host, message: Mapping[str, Any]) -> None:
     calls.call("prctl", linux.PR_SET_PDEATHSIG, signal.SIGKILL)
     # Readable when the spawner is gone.
     calls.call("poll", calls.data(struct.pack("=ihh", SPAWNER_FD, 1, 0)), 1, 0, judged=ZERO)
+
+
+def _part(calls: Calls, place: Place) -> None:
+    """Process 1 executes `init`; what it had as memory is process 2's alone then.
+
+    The kernel writes 0 where process 1 said that its number is, and wakes who waits there, when
+    that one has left its memory (see the manual, section 2: set_tid_address).
+    """
+    alive = calls.word(1)
+    calls.call("set_tid_address", alive)
+    flags = linux.CLONE_VM | linux.CLONE_CHILD_SETTID | signal.SIGCHLD
+    calls.part(flags, 0, 0, place.number, left_out=5)
+    calls.call("dup3", STATUS_FD, init.STATUS_FD, 0)
+    for fd in range(init.STATUS_FD):
+        calls.call("close", fd)
+    program = calls.text(""), calls.texts(["init"]), calls.texts([])
+    calls.call("execveat", PROGRAM_FD, *program, linux.AT_EMPTY_PATH)
+    calls.call("futex", alive, _FUTEX_WAIT, 1, judged=AGAIN)
+    if place.robust:
+        calls.call("set_robust_list", place.robust, place.robust_bytes)
+    if place.rseq:
+        calls.call("rseq", place.rseq, RSEQ_BYTES, 0, RSEQ_SIGNATURE, judged=MAY)
 
 
 def _settle(calls: Calls, message: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import json
 import os
 import signal
 import socket
+import struct
 
 from . import by_calls, init, root, seccomp, variables, wire
 from .batch import Batch
@@ -38,6 +39,10 @@ CONTROL_FD = 3
 SOURCES = "/mnt"
 """Where a template finds this package, and the host: no fork keeps what is mounted there."""
 _FIRST_FREE_FD = 4
+BASE = struct.Struct("<Q")
+"""A message that is no JSON: make a fork whose calls are to be there."""
+_OWN = CLONE_PARENT | namespaces(as_root=True, network=True)
+"""What such a fork has: only root makes them."""
 REHEARSALS = 40
 """After which Python has made its bytecode as quick as it will be, and notes nothing in a class any
 more when another instance is made of it."""
@@ -92,7 +97,7 @@ class Forge:
         die_with_parent(signal.SIGKILL)
         self.inherited = Inherited(spawner, init.descriptor(), seccomp.build())
         self.inherited.server = CONTROL_FD
-        self.prepared = by_calls.prepare(self.inherited, spawner) if config.as_root else None
+        self.prepared = by_calls.prepare(self.inherited) if config.as_root else None
         if self.prepared is not None:
             about["calls"] = by_calls.described(self.prepared)
             _rehearse(self.prepared)
@@ -108,38 +113,39 @@ class Forge:
             data, descriptors = wire.receive(control)
             if not data:
                 os._exit(0)
-            message = json.loads(data)
             try:
-                own = namespaces(as_root=config.as_root, network=bool(message["network"]))
-                pid, pidfd = fork_into(own | CLONE_PARENT)
+                pid, pidfd = self._begin(data, descriptors)
             except OSError as error:
                 control.send(json.dumps({"error": f"clone: {error}"}).encode())
             else:
                 if pid == 0:
                     control.detach()
-                    self._become(message, descriptors)
                     return
-                socket.send_fds(control, [b'{"pid": %d}' % pid], [pidfd])
+                passed = socket.SOL_SOCKET, socket.SCM_RIGHTS, wire.INT.pack(pidfd)
+                control.sendmsg([b'{"pid": %d}' % pid], [passed])
                 os.close(pidfd)
             for fd in descriptors:
                 os.close(fd)
 
-    def _become(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
-        if message["calls"]:
-            by_calls.become(message["calls"], self.prepared, self.inherited, descriptors)
-            if self.prepared is not None:
-                self.prepared.variables.put_on()
-        else:
+    def _begin(self, data: bytes, descriptors: "list[int]") -> tuple[int, int]:
+        """Number and pidfd of a fork; 0 in the function's process, which is set up."""
+        if len(data) == BASE.size:
+            (base,) = BASE.unpack(data)
+            return by_calls.begin(self.prepared, base, _OWN, descriptors)
+        message = json.loads(data)
+        own = namespaces(as_root=self.config.as_root, network=bool(message["network"]))
+        pid, pidfd = fork_into(own | CLONE_PARENT)
+        if pid == 0:
             _become_function(self.config, self.cgroups, self.inherited, message, descriptors)
+        return pid, pidfd
 
 
 def _rehearse(prepared: "Batch") -> None:
     """After it Python has made this code as quick as it will be, and forks need not."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     environment = variables.packed(dict(os.environ), prepared.variables.base)
-    with ours, theirs:
-        for _ in range(REHEARSALS):
-            prepared.rehearse(ours.fileno(), theirs.fileno(), environment)
+    for _ in range(REHEARSALS):
+        prepared.rehearse()
+        prepared.variables.rehearse(environment)
 
 
 def _become_function(

@@ -17,6 +17,8 @@ MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
 
 CLONE_PIDFD = 0x1000
+CLONE_VM = 0x100
+CLONE_CHILD_SETTID = 0x1000000
 CLONE_PARENT = 0x8000
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
@@ -28,7 +30,7 @@ CLONE_NEWNET = 0x40000000
 
 _OPEN_TREE_CLONE = 1
 _AT_FDCWD = -100
-_AT_EMPTY_PATH = 0x1000
+AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_READ_ONLY_NOSUID = 1 | 2
 _MOVE_FROM_EMPTY_PATH = 4
@@ -119,7 +121,7 @@ def picked_up(source: str, *, read_only: bool = True) -> int:
         return int(tree)
     attributes = struct.pack("QQQQ", _MOUNT_ATTR_READ_ONLY_NOSUID, 0, 0, 0)
     result = _libc.syscall(
-        _MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, attributes, len(attributes)
+        _MOUNT_SETATTR, tree, b"", AT_EMPTY_PATH | _AT_RECURSIVE, attributes, len(attributes)
     )
     if result < 0:
         os.close(tree)

@@ -166,8 +166,7 @@ class Spawner:
     def _fork(self, message: "dict[str, object]", descriptors: "list[int]") -> None:
         running, theirs = self.new(str(message["id"]))
         report, passed = descriptors[0], running.handed_on(descriptors, theirs)
-        asked = {key: message[key] for key in ("network", "calls")}
-        asked["oom"] = running.oom is not None
+        asked = templates.asked(message, oom=running.oom is not None)
         try:
             kept = self._templates.get(str(message["fork"]))
             if kept is None:

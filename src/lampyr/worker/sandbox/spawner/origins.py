@@ -230,7 +230,7 @@ class Restore:
                     cgroups.watch(start.id, self.running.oom)
                 doors = cgroups.doors(start.id)
             passed = [self.theirs.fileno(), start.output, start.telemetry, self.status, *doors]
-            origin.ask(self.running, start.report, passed, {})
+            origin.ask(self.running, start.report, passed, b"{}")
             origin.starts.append((start, self.ours))
             self.asked = True
         finally:

@@ -38,7 +38,7 @@ _FUNCTION_PID = 2
 _THREAD_NUMBER = 720
 """Where glibc's `struct pthread` has `tid`, since version 2.10; it is checked before it is used."""
 _SET_ROBUST_LIST, _GET_ROBUST_LIST, _RSEQ = 273, 274, 334
-_RSEQ_BYTES, _RSEQ_SIGNATURE = 32, 0x53053053
+RSEQ_BYTES, RSEQ_SIGNATURE = 32, 0x53053053
 
 
 class Thread:
@@ -48,35 +48,45 @@ class Thread:
         """Raise `LookupError` when this C library keeps it elsewhere."""
         self._libc = libc
         libc.pthread_self.restype = ctypes.c_size_t
-        self._pointer = int(libc.pthread_self())
-        self._number = ctypes.c_int.from_address(self._pointer + _THREAD_NUMBER)
+        pointer = int(libc.pthread_self())
+        self.number_at = pointer + _THREAD_NUMBER
+        self._number = ctypes.c_int.from_address(self.number_at)
         if not hasattr(libc, "gnu_get_libc_version") or self._number.value != os.getpid():
             raise LookupError("not the C library that is known")
-        self._robust, self._robust_bytes = ctypes.c_void_p(), ctypes.c_size_t()
-        libc.syscall(
-            ctypes.c_long(_GET_ROBUST_LIST),
-            ctypes.c_int(0),
-            ctypes.byref(self._robust),
-            ctypes.byref(self._robust_bytes),
-        )
+        robust, size = ctypes.c_void_p(), ctypes.c_size_t()
+        place = ctypes.byref(robust), ctypes.byref(size)
+        libc.syscall(ctypes.c_long(_GET_ROBUST_LIST), ctypes.c_int(0), *place)
+        self.robust_at, self.robust_bytes = robust.value or 0, size.value
+        """Of the list's head; the address is 0 where there is none."""
+        self.rseq_at = self._rseq(pointer)
+        """Address of the area of restartable sequences, 0 where there is none."""
 
-    def renew(self) -> None:
-        """In a process that has this thread's memory now."""
-        self._number.value = os.getpid()
-        if self._robust.value:
-            self._libc.syscall(ctypes.c_long(_SET_ROBUST_LIST), self._robust, self._robust_bytes)
+    def _rseq(self, pointer: int) -> int:
         try:
             offset = ctypes.c_ssize_t.in_dll(self._libc, "__rseq_offset").value
             size = ctypes.c_uint.in_dll(self._libc, "__rseq_size").value
         except ValueError:  # Before glibc 2.35.
-            return
-        if size:
+            return 0
+        return pointer + offset if size else 0
+
+    @property
+    def number(self) -> int:
+        """Of the process, as the C library has it."""
+        return self._number.value
+
+    def renew(self) -> None:
+        """In a process that has this thread's memory now."""
+        self._number.value = os.getpid()
+        if self.robust_at:
+            place = ctypes.c_void_p(self.robust_at), ctypes.c_size_t(self.robust_bytes)
+            self._libc.syscall(ctypes.c_long(_SET_ROBUST_LIST), *place)
+        if self.rseq_at:
             self._libc.syscall(
                 ctypes.c_long(_RSEQ),
-                ctypes.c_void_p(self._pointer + offset),
-                ctypes.c_uint(_RSEQ_BYTES),
+                ctypes.c_void_p(self.rseq_at),
+                ctypes.c_uint(RSEQ_BYTES),
                 ctypes.c_int(0),
-                ctypes.c_uint(_RSEQ_SIGNATURE),
+                ctypes.c_uint(RSEQ_SIGNATURE),
             )
 
 

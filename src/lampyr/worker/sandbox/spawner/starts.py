@@ -22,7 +22,7 @@ class Starts:
         inherited = host.inherited
         self._prepared = self.place = None
         if host.config.as_root:
-            self._prepared = by_calls.prepare(inherited, inherited.spawner)
+            self._prepared = by_calls.prepare(inherited)
         if self._prepared is not None:
             for place in range(batch.FDS):  # So that nothing a clone is to have is there.
                 os.dup2(inherited.spawner, batch.FIRST_FD + place, inheritable=False)
@@ -55,11 +55,8 @@ class Starts:
         running, theirs = host.new(str(message["id"]))
         report, passed = descriptors[0], running.handed_on(descriptors, theirs)
         try:
-            pid, pidfd = fork_into(namespaces(as_root=True, network=True))
-            if pid == 0:
-                if host.inherited.server is not None:
-                    os.close(host.inherited.server)
-                by_calls.become(message["calls"], self._prepared, host.inherited, passed)
+            own, server = namespaces(as_root=True, network=True), host.inherited.server
+            pid, pidfd = by_calls.begin(self._prepared, message["calls"], own, passed, server)
             host.born(running, pid, pidfd)
         except OSError as error:
             with socket.socket(fileno=os.dup(report)) as told:

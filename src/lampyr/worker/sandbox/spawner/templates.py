@@ -45,13 +45,11 @@ class Kept:
         self.asked: deque[tuple[Running, socket.socket]] = deque()
         """Forks that it has not answered for, in order, with where to complain about them."""
 
-    def ask(
-        self, running: Running, report: int, descriptors: "list[int]", message: "dict[str, object]"
-    ) -> None:
+    def ask(self, running: Running, report: int, descriptors: "list[int]", message: bytes) -> None:
         """Have it fork; raise `OSError` when it cannot be asked."""
         told = socket.socket(fileno=os.dup(report))
         try:
-            socket.send_fds(self.control, [json.dumps(message).encode()], descriptors)
+            socket.send_fds(self.control, [message], descriptors)
         except OSError:
             told.close()
             raise
@@ -64,6 +62,13 @@ class Kept:
         except OSError:
             return None
         return (json.loads(data), descriptors) if data else None
+
+
+def asked(message: "dict[str, object]", *, oom: bool) -> bytes:
+    """What a template is told of a fork that the server asks for."""
+    if isinstance(base := message["calls"], int) and base:
+        return fork.BASE.pack(base)
+    return json.dumps({"network": message["network"], "oom": oom}).encode()
 
 
 def make(plan: Template, config: Config) -> Kept:

@@ -59,9 +59,10 @@ class Variables:
         except AttributeError as error:
             raise LookupError("os.environ") from error
 
-    def take(self, address: int, size: int) -> None:
-        """What `packed` gave is there."""
-        ctypes.memmove(self.base, address, size)
+    def rehearse(self, environment: bytes) -> None:
+        """What a fork does with what `packed` gave; here it is this process's own."""
+        self._memory[: len(environment)] = environment
+        self.put_on()
 
     def put_on(self) -> None:
         """Let it be the environment of this process, for Python and for the C library."""

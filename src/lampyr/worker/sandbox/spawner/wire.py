@@ -1,20 +1,21 @@
 """Packets with descriptors that no executed program inherits."""
 
-import array
 import socket
+import struct
 
 PACKET_BYTES = 1 << 18
 _DESCRIPTORS_MAX = 8
-_INT = array.array("i").itemsize
+INT = struct.Struct("i")
+_ROOM = socket.CMSG_LEN(_DESCRIPTORS_MAX * INT.size)
+_buffer = bytearray(PACKET_BYTES)
+"""Kept: to ask for so much memory for each packet is to ask the kernel for it, three times."""
 
 
 def receive(end: socket.socket) -> tuple[bytes, list[int]]:
     """The next packet. `socket.recv_fds` would drop the flag that this is about."""
-    data, controls, _, _ = end.recvmsg(
-        PACKET_BYTES, socket.CMSG_LEN(_DESCRIPTORS_MAX * _INT), socket.MSG_CMSG_CLOEXEC
-    )
-    descriptors = array.array("i")
+    size, controls, _, _ = end.recvmsg_into([_buffer], _ROOM, socket.MSG_CMSG_CLOEXEC)
+    descriptors: list[int] = []
     for level, kind, content in controls:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(content[: len(content) - len(content) % _INT])
-    return data, descriptors.tolist()
+            descriptors += struct.unpack_from(f"{len(content) // INT.size}i", content)
+    return bytes(memoryview(_buffer)[:size]), descriptors
