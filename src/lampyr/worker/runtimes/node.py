@@ -63,7 +63,7 @@ _EXPERIMENTS_OFF: Final = {
 """AWS switches these off; a function's NODE_OPTIONS switches them on again."""
 _FILES: Final = (
     *("client.cjs", "flags.cjs", "park.cjs", "rehearsal.cjs", "rehearsal.mjs"),
-    *("runtime-client.cjs", "start.cjs"),
+    *("runtime-client.cjs", "seldom.cjs", "start.cjs"),
 )
 _COMMON_JS: Final = {
     'import { createRequire } from "module";': 'const { createRequire } = require("module");',

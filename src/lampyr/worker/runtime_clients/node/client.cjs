@@ -5,6 +5,7 @@
 
 const fs = require("node:fs");
 const Module = require("node:module");
+const seldom = require("./seldom.cjs");
 require("./runtime-client.cjs");
 
 const PLACE = "/var/runtime/index.mjs";
@@ -13,6 +14,7 @@ const PLACE = "/var/runtime/index.mjs";
 function load() {
   const client = new Module(PLACE);
   client.filename = PLACE;
+  client.require = (name) => seldom.get(name) ?? Module.prototype.require.call(client, name);
   client._compile(fs.readFileSync(`${__dirname}/index.cjs`, "utf8"), `file://${PLACE}`);
   return client.exports;
 }
