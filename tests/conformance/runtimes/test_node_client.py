@@ -118,6 +118,24 @@ def test_a_response_goes_out_although_awss_other_client_asks_for_the_next_event(
     assert api.invoke(2).json() == 2
 
 
+@pytest.mark.parametrize("name", ["nodejs20.x", "nodejs22.x"])
+@pytest.mark.lampyr_only
+def test_what_the_client_needs_seldom_is_not_loaded_before_it_is_used(
+    name: str, api: ScriptedRuntimeApi, start: Start
+) -> None:
+    code = """
+        const loaded = (module) => process.moduleLoadList.includes(`NativeModule ${module}`);
+        const before = ["http", "assert", "net"].map(loaded);
+        exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+            stream.write(JSON.stringify([before, loaded("http")]));
+            stream.end();
+        });
+    """
+    start(name, {"main.js": code}, "main.handler")
+    assert api.invoke().json() == [[False, False, True], True]
+    assert api.invoke().json() == [[False, False, True], True]
+
+
 @NODE
 @pytest.mark.documented("https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html")
 def test_the_environment_of_node_is_that_of_aws(
