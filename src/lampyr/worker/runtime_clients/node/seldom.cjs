@@ -1,6 +1,6 @@
 // What of Node.js AWS's client (generation 3) loads as it starts and needs seldom: HTTP for a streamed
 // response and an error of Init, assertions for an event without an id. Each stands in for a module,
-// with as much of it as the client uses, and loads that when it is used: 5 ms less of a start.
+// with as much of it as the client uses, and loads that when it is used: 13 modules less in a start.
 "use strict";
 
 class Agent {

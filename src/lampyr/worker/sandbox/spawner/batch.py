@@ -25,7 +25,7 @@ import struct
 
 from .linux import CLONE_PIDFD, MACHINE
 from .pages import executable_page, reserve
-from .parting import Thread
+from .parting import FUNCTION_PID, Thread
 from .variables import BYTES_MAX, Variables
 
 CODE = {
@@ -58,7 +58,6 @@ SPAWNER_FD = 63
 PROGRAM_FD = 62
 """The program of process 1."""
 _CLONE, _CLOSE, _DUP3, _READV = 56, 3, 292, 19
-_FUNCTION_PID = 2
 _HEAD_CALLS = 64
 """In the page of the calls that come first. Before them is where the others are to be."""
 _HEAD_FIRST = 1 << 20
@@ -142,7 +141,7 @@ class Batch:
 
     def arrive(self) -> None:
         """In the function's process: let Python and the C library know that it is another one."""
-        if self.thread.number != _FUNCTION_PID:
+        if self.thread.number != FUNCTION_PID:
             raise OSError(f"the function is process {self.thread.number}")
         self._renew(self._place)
 

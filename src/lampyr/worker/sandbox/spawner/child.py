@@ -34,7 +34,7 @@ from .linux import (
     set_no_new_privileges,
     unshare,
 )
-from .parting import possible
+from .parting import FUNCTION_PID, possible
 from .plan import INSIDE_GID, INSIDE_UID, Config, Start
 
 _TELEMETRY_FD = 3
@@ -42,7 +42,6 @@ _SIOCSIFFLAGS = 0x8914
 _UP_AND_RUNNING = 0x1 | 0x40
 _BACKLOG = 128
 OOM_SCORE = 500
-_FUNCTION_PID = 2
 
 
 class Inherited:
@@ -198,8 +197,8 @@ class Child:
             self._step = "execute"
             self._turn()
             return
-        if pid != _FUNCTION_PID:
-            raise OSError(f"the function is process {pid}, not {_FUNCTION_PID}")
+        if pid != FUNCTION_PID:
+            raise OSError(f"the function is process {pid}, not {FUNCTION_PID}")
         init.become(self._inherited.program, self._inherited.status)
 
     def _turn(self) -> None:

@@ -34,7 +34,7 @@ CODE = {
         "4c89f6ba010000000f05b8030000004489ff0f0531c0415f415e415d415c5bc3"
     ),
 }
-_FUNCTION_PID = 2
+FUNCTION_PID = 2
 _THREAD_NUMBER = 720
 """Where glibc's `struct pthread` has `tid`, since version 2.10; it is checked before it is used."""
 _SET_ROBUST_LIST, _GET_ROBUST_LIST, _RSEQ = 273, 274, 334
@@ -127,7 +127,7 @@ class Parting:
         if result != 0:
             self._libc.PyOS_AfterFork_Parent()
             if result > 0:
-                raise OSError(f"the function is process {result}, not {_FUNCTION_PID}")
+                raise OSError(f"the function is process {result}, not {FUNCTION_PID}")
             raise OSError(-result, f"{init.__name__}: {os.strerror(-result)}")
         self._thread.renew()
         self._libc.PyOS_AfterFork_Child()

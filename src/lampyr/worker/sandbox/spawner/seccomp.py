@@ -175,10 +175,11 @@ def build(machine: str = MACHINE, *, template: bool = False) -> bytes:
     if machine == "x86_64":
         add(_JUMP_IF_GREATER_OR_EQUAL, _X32_BIT, if_true="kill")
     _search(program, sorted(_known(machine, template=template).items()))
-    # A fork of a template makes one when it is in its control group: `clone` is too early for it.
-    program.name("unshare")
-    add(_LOAD, _argument(0))
-    add(_JUMP_IF_EQUAL, CLONE_NEWCGROUP, if_true="allowed", if_false="refused")
+    if template:
+        # A fork makes one when it is in its control group, which `clone` would be too early for.
+        program.name("unshare")
+        add(_LOAD, _argument(0))
+        add(_JUMP_IF_EQUAL, CLONE_NEWCGROUP, if_true="allowed", if_false="refused")
     program.name("clone")
     add(_LOAD, _argument(0))
     made = CLONE_NEWUSER if template else _NEW_NAMESPACES
