@@ -33,6 +33,8 @@ from lampyr.observe.metrics import Statistic
 
 PREFIXES: Final = ("/_lampyr/", "/_localstack/")
 WAIT_SECONDS_MAX: Final = 20.0
+TOGETHER_SECONDS: Final = 0.05
+"""Between two pages of who follows: a busy function's lines come together, not one by one."""
 SINCE_DIGITS_MAX: Final = 15
 _HEALTH_PATHS: Final = frozenset({"/_lampyr/health", "/_localstack/health"})
 _LOGS: Final = "/_lampyr/logs/"
@@ -111,6 +113,8 @@ async def _logs(call: Call, name: str, query: Mapping[str, str]) -> Response:
     cursor = query.get("cursor") or None
     group, exists = await _group(call, name)
     logs = call.services.logs
+    if cursor is not None and wait:
+        await call.services.clock.sleep(min(wait, TOGETHER_SECONDS))
     try:
         page = await logs.read(group, since_ms=int(since), cursor=cursor)
     except ValueError:

@@ -91,7 +91,8 @@ class QueuePoller:
         while True:
             batch = await self._collect()
             self._collector = None
-            self._next_lane()
+            if self._next_lane():
+                await asyncio.sleep(0)  # The queue has work to do while we have.
             try:
                 await self._run(batch)
             except Exception:  # A defect must not end the mapping in silence.
@@ -100,15 +101,22 @@ class QueuePoller:
                 return
             self._collector = me
 
-    def _next_lane(self) -> None:
-        """Another collects while this one's batch runs, as far as the rules allow."""
+    def _next_lane(self) -> bool:
+        """Another collects while this one's batch runs, as far as the rules allow.
+
+        Answer whether it is to ask the queue before this one runs: where others run, there is a
+        backlog. A message that comes alone is not to wait for that.
+        """
         now = self._clock.monotonic()
-        if len(self._tasks) <= 1:
+        is_backlog = len(self._tasks) > 1
+        if not is_backlog:
             self._busy_since = now
         most = self._queue.lanes_max or self.subscription.concurrency_max
         allowed = lanes_allowed(now - self._busy_since, most, self.subscription.pollers_min)
         if len(self._tasks) < allowed:
             self._start_lane()
+            return is_backlog
+        return False
 
     # Collecting -------------------------------------------------------------------------
 

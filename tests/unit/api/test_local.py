@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,10 +10,12 @@ import pytest
 
 from lampyr.api import downloads
 from lampyr.api.call import Services
+from lampyr.api.local import TOGETHER_SECONDS
 from lampyr.http1 import Response
 from lampyr.model.function import Function, FunctionKey
 from lampyr.observe.base import LogEvent, LogGroup
 from lampyr.tasks import Tasks
+from lampyr.testing.clock import ManualClock
 from tests.unit.api.fakes import NOW, FakeStore, api, header, request, services
 from tests.unit.api.versions import version
 
@@ -108,6 +111,24 @@ async def test_a_reader_who_waits_is_answered_as_soon_as_there_is_a_line() -> No
     assert not reading.done()
     made.logs.append(GROUP, [LogEvent(1, "s", "x")])
     assert [event["message"] for event in page(await reading)["events"]] == ["x"]
+    await tasks.close()
+
+
+async def test_who_follows_gets_in_one_page_what_came_within_a_moment() -> None:
+    clock = ManualClock()
+    made = replace(with_function(), clock=clock)
+    made.logs.append(GROUP, [LogEvent(1_000, "s", "one")])
+    cursor = page(await get("/_lampyr/logs/hello", made))["cursor"]
+    made.logs.append(GROUP, [LogEvent(2_000, "s", "two")])
+    tasks = Tasks()
+    following = get(f"/_lampyr/logs/hello?wait_seconds=20&cursor={cursor}", made)
+    reading = tasks.start(following, "reader")
+    while not clock.sleepers:
+        await asyncio.sleep(0)
+    made.logs.append(GROUP, [LogEvent(3_000, "s", "three")])
+    await clock.advance(TOGETHER_SECONDS)
+    found = page(await reading)
+    assert [event["message"] for event in found["events"]] == ["two", "three"]
     await tasks.close()
 
 

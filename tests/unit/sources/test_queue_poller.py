@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -148,6 +149,28 @@ async def test_a_backlog_is_run_by_as_many_lanes_as_are_allowed(
         await until(lambda: len(bench.queue.removed) == 40)
     assert bench.function.most_running == most
     assert len(bench.function.events) == 40
+
+
+async def test_a_message_alone_is_run_at_once_and_in_a_backlog_the_queue_is_asked_first() -> None:
+    bench = Bench(size=1)
+    order: list[str] = []
+    receive, call = bench.queue.receive, bench.function.call
+
+    async def noted_receive(most: int, wait_seconds: float) -> Any:
+        order.append("ask")
+        return await receive(most, wait_seconds)
+
+    async def noted_call(target: Target, payload: bytes, **options: Any) -> Any:
+        order.append(f"run {json.loads(payload)['Records'][0]['id']}")
+        return await call(target, payload, **options)
+
+    bench.queue.receive = noted_receive  # type: ignore[method-assign]
+    bench.function.call = noted_call  # type: ignore[method-assign]
+    bench.function.gate.clear()
+    bench.queue.put(*"abc")
+    async with bench.running():
+        await until(lambda: "run c" in order)
+    assert order == ["ask", "run a", "ask", "ask", "run b", "ask", "run c"]
 
 
 async def test_a_throttled_batch_is_tried_again_while_it_is_ours_and_then_left() -> None:
