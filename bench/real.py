@@ -10,18 +10,20 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bench import functions
 from bench.base import LAMPYR, Bench, pair
-from bench.client import Connection, Series
+from bench.client import Connection, Series, Target
 from bench.results import Row, milliseconds
 from bench.rivals import ENVIRONMENT
 
 TIMES: Final = 15
 """Calls a round of each, in turn, after two that do not count."""
+RATIO_MAX: Final = 1.05
 VARIABLES: Final = {"OPENBLAS_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 """A function has one core: alone, NumPy would take two."""
 MEASURED: Final = """
@@ -109,13 +111,49 @@ HANDLERS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 """What it is → the handler's module, and directories of the packages that it brings."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """One of the handlers, under the platform and alone, and what they took."""
+
+    what: str
+    target: Target
+    alone: Callable[[], float]
+    inside: Series = field(default_factory=Series)
+    bare: Series = field(default_factory=Series)
+    ratios: list[float] = field(default_factory=list)
+
+    def measure(self) -> None:
+        """A round: calls in turn, the first of which do not count."""
+        with Connection(self.target) as connection:
+            pairs = [(_seconds(connection.call()), self.alone()) for _ in range(TIMES + 2)][2:]
+        self.inside.add([ours for ours, _ in pairs])
+        self.bare.add([others for _, others in pairs])
+        self.ratios += [ours / others for ours, others in pairs]
+
+    def row(self) -> Row:
+        ratio = statistics.median(self.ratios)  # Of neighbours in time.
+        return Row(
+            number="19",
+            metric=f"the handler's own time, {self.what}",
+            budget="within 5 % of a bare loop",
+            ours=f"{pair(self.inside, milliseconds)}, {ratio - 1:+.1%}",
+            inside=ratio <= RATIO_MAX,
+            limit=pair(self.bare, milliseconds),
+        )
+
+
 def handler_time(bench: Bench) -> list[Row]:
-    return [
-        _row(bench, f"real{number}", what, *HANDLERS[what]) for number, what in enumerate(HANDLERS)
-    ]
+    """Each round measures all: one alone takes hundredths of a second, a host's moments longer."""
+    with ExitStack() as stack:
+        works = [_deployed(bench, stack, f"real{n}", what) for n, what in enumerate(HANDLERS)]
+        for _ in range(bench.rounds):
+            for work in works:
+                work.measure()
+    return [work.row() for work in works]
 
 
-def _row(bench: Bench, name: str, what: str, source: str, packages: tuple[str, ...]) -> Row:
+def _deployed(bench: Bench, stack: ExitStack, name: str, what: str) -> Work:
+    source, packages = HANDLERS[what]
     files: dict[str, str | bytes] = {"app.py": source + MEASURED}
     for package in packages:
         files |= _files(package)
@@ -123,25 +161,8 @@ def _row(bench: Bench, name: str, what: str, source: str, packages: tuple[str, .
     functions.create(
         api, name, functions.package(files), runtime=bench.runtime, variables=VARIABLES
     )
-    target = bench.target(LAMPYR, name, b"null")
-    inside, bare = Series(), Series()
-    ratios: list[float] = []
-    with _alone(_interpreter(bench.runtime), source + MEASURED) as alone:
-        for _ in range(bench.rounds):
-            with Connection(target) as connection:
-                pairs = [(_seconds(connection.call()), alone()) for _ in range(TIMES + 2)]
-            inside.add([ours for ours, _ in pairs[2:]])
-            bare.add([others for _, others in pairs[2:]])
-            ratios += [ours / others for ours, others in pairs[2:]]
-    ratio = statistics.median(ratios)  # Of neighbours in time, whatever else this host does.
-    return Row(
-        number="19",
-        metric=f"the handler's own time, {what}",
-        budget="within 5 % of a bare loop",
-        ours=f"{pair(inside, milliseconds)}, {ratio - 1:+.1%}",
-        inside=ratio <= 1.05,
-        limit=pair(bare, milliseconds),
-    )
+    alone = stack.enter_context(_alone(_interpreter(bench.runtime), source + MEASURED))
+    return Work(what=what, target=bench.target(LAMPYR, name, b"null"), alone=alone)
 
 
 def _seconds(answer: bytes) -> float:
