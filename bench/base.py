@@ -54,6 +54,19 @@ class Bench:
                     stack.enter_context(server.stopped())
             yield
 
+    @contextlib.contextmanager
+    def placed(self, program: str, placing: Placing) -> Iterator[None]:
+        """Caller and program, with what they start meanwhile, are where they are to run."""
+        everywhere = os.sched_getaffinity(0)
+        where = everywhere if placing is Placing.FREE else {min(everywhere)}
+        try:
+            os.sched_setaffinity(0, where)
+            self.servers[program].pin(where)
+            yield
+        finally:
+            os.sched_setaffinity(0, everywhere)
+            self.servers[program].pin(everywhere)
+
     def target(self, program: str, function: str, body: bytes = BODY) -> Target:
         name = self.only.get(program) or self.prefixes.get(program, "") + function
         return Target(port=self.servers[program].port, path=functions.path(name), body=body)
@@ -61,7 +74,6 @@ class Bench:
     def one_caller(self, function: str, programs: list[str]) -> dict[Placing, dict[str, Series]]:
         """A caller on a kept connection, at each program in turn."""
         found = {placing: {program: Series() for program in programs} for placing in Placing}
-        everywhere = os.sched_getaffinity(0)
         for _ in range(self.rounds):
             for program in programs:
                 with (
@@ -69,17 +81,13 @@ class Bench:
                     Connection(self.target(program, function)) as connection,
                 ):
                     for placing in Placing:
-                        where = everywhere if placing is Placing.FREE else {min(everywhere)}
-                        os.sched_setaffinity(0, where)
-                        self.servers[program].pin(where)
-                        connection.call()
-                        before = self.servers[program].cpu_seconds()
-                        samples = call_for(connection, CALL_SECONDS)
-                        cpu = self.servers[program].cpu_seconds() - before
+                        with self.placed(program, placing):
+                            connection.call()
+                            before = self.servers[program].cpu_seconds()
+                            samples = call_for(connection, CALL_SECONDS)
+                            cpu = self.servers[program].cpu_seconds() - before
                         found[placing][program].add(samples)
                         found[placing][program].cpu.append(cpu / len(samples))
-                os.sched_setaffinity(0, everywhere)
-                self.servers[program].pin(everywhere)
         return found
 
     def in_turn(self, calls: Mapping[str, Callable[[], Any]]) -> dict[str, Series]:

@@ -6,7 +6,6 @@ the kinds of work in FunctionBench (https://github.com/kmu-bigdata/serverless-fa
 """
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -17,11 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from bench import functions
-from bench.base import LAMPYR, Bench, pair
+from bench.base import LAMPYR, Bench, Placing, pair
 from bench.client import Connection, Series, Target
 from bench.results import Row, milliseconds
 from bench.rivals import ENVIRONMENT
-from bench.servers import Server
 
 TIMES: Final = 15
 """Calls a round of each, in turn, after two that do not count."""
@@ -147,29 +145,16 @@ class Work:
 def handler_time(bench: Bench) -> list[Row]:
     """Each round measures all: one alone takes hundredths of a second, a host's moments longer.
 
-    On one processor: of two, both virtual, one may be slower than the other for minutes.
+    On one processor, the same for both: what one virtual processor lacks beside another is no
+    platform's doing.
     """
     with ExitStack() as stack:
-        stack.enter_context(_on_one_processor(bench.servers[LAMPYR]))
+        stack.enter_context(bench.placed(LAMPYR, Placing.ONE_CORE))
         works = [_deployed(bench, stack, f"real{n}", what) for n, what in enumerate(HANDLERS)]
         for _ in range(bench.rounds):
             for work in works:
                 work.measure()
     return [work.row() for work in works]
-
-
-@contextmanager
-def _on_one_processor(server: Server) -> Iterator[None]:
-    """Everything that takes part, and what it starts."""
-    everywhere = os.sched_getaffinity(0)
-    one = {min(everywhere)}
-    try:
-        os.sched_setaffinity(0, one)
-        server.pin(one)
-        yield
-    finally:
-        os.sched_setaffinity(0, everywhere)
-        server.pin(everywhere)
 
 
 def _deployed(bench: Bench, stack: ExitStack, name: str, what: str) -> Work:
